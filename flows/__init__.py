@@ -1,0 +1,1 @@
+"""What a person triggers or a clock schedules: one file per flow."""

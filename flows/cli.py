@@ -1,0 +1,131 @@
+"""The command `quakecube`: run the pipeline, start and stop the servers, run a benchmark, refresh the README."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.settings import Settings, prepare_environment, settings
+from tasks.regions import UnknownRegion, load_region
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+
+def _fail(message: object) -> typer.Exit:
+    """Print one line to standard error and return the exit that says "bad input"."""
+    print(f"quakecube: {message}", file=sys.stderr)
+    return typer.Exit(2)
+
+
+def _prepared() -> Settings:
+    current = settings()
+    prepare_environment(current)
+    return current
+
+
+@app.command()
+def run(
+    region: Annotated[str, typer.Argument(help="A file in conf/regions.")] = "simulated",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated world and of training.")] = 1,
+    training: Annotated[str, typer.Option(help="Recipe in conf/training: demo or full.")] = "demo",
+    epochs: Annotated[int, typer.Option(min=0, help="Epochs; 0 takes the recipe's.")] = 0,
+) -> None:
+    """Run everything once for a region: ingest, cube, training, backtest, registry, forecast, report."""
+    started = time.monotonic()
+    current = _prepared()
+    try:
+        found = load_region(region, current.conf_dir)
+    except (UnknownRegion, ValueError) as error:
+        raise _fail(error) from error
+    if found.simulation is None and current.archive is None:
+        raise _fail(
+            f"region {region!r} reads a recorded archive and none is given: "
+            f"make run REGION={region} ARCHIVE=<folder>, or set QUAKECUBE_ARCHIVE"
+        )
+    from flows.forms import PipelineForm
+    from flows.memory import PeakMemory
+    from flows.pipeline import pipeline
+    from tasks.reports.summary import score_table, write_json
+
+    with PeakMemory() as memory:
+        summary_path = Path(
+            pipeline(PipelineForm(region=region, seed=seed, training=training, epochs=epochs))  # type: ignore[arg-type]
+        )
+    summary = json.loads(summary_path.read_text())
+    summary["runtime_s"] = round(time.monotonic() - started, 1)
+    summary["peak_memory_gib"] = round(memory.peak_bytes / 2**30, 2)
+    write_json(summary_path, summary)
+
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    console.print(
+        score_table(
+            summary["scores"], f"{found.title}: gain per event over ETAS, nats, 95 % block-bootstrap interval"
+        )
+    )
+    for key in ("oracle", "clairvoyant"):
+        if key in summary:
+            gains = ", ".join(f"{h} d {g['gain']:+.3f}" for h, g in summary[key].items())
+            console.print(f"{key} over ETAS: {gains} nats per event")
+    console.print(f"{summary['runtime_s']:.0f} s, {summary['peak_memory_gib']:.1f} GiB at most")
+    for label, path in summary["paths"].items():
+        console.print(f"{label:12s} {path}", soft_wrap=True)
+    console.print("`make up` opens the Prefect UI and the MLflow UI; `make down` closes them.")
+
+
+@app.command()
+def up() -> None:
+    """Start the Prefect server with worker and deployments, and MLflow, on 127.0.0.1."""
+    current = _prepared()
+    from flows.servers import ServerError
+    from flows.servers import up as start
+
+    try:
+        state = start(current)
+    except ServerError as error:
+        raise _fail(error) from error
+    print(
+        f"Prefect  {state['prefect']}/deployments\nMLflow   {state['mlflow']}/#/experiments\nStop both with `make down`."
+    )
+
+
+@app.command()
+def down() -> None:
+    """Stop what `up` started."""
+    from flows.servers import down as stop
+
+    print(f"stopped: {', '.join(stop(settings())) or 'nothing was running'}")
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="A file in tests/benchmarks, without .py; `list` names them.")],
+) -> None:
+    """Run a benchmark and write $QUAKECUBE_HOME/benchmarks/NAME.json."""
+    current = _prepared()
+    from flows.benchmarks import benchmark_names, run_benchmark
+
+    if name == "list":
+        print("\n".join(benchmark_names()))
+        return
+    if name not in benchmark_names():
+        raise _fail(f"unknown benchmark {name!r}: expected one of {benchmark_names()}")
+    path = run_benchmark(name, current)
+    print(path.read_text(), end="")
+
+
+@app.command()
+def readme() -> None:
+    """Rewrite the README's tables from the files in $QUAKECUBE_HOME/benchmarks."""
+    from flows.benchmarks import refresh_readme
+
+    for line in refresh_readme(settings()):
+        print(line)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,69 @@
+"""What a person may set when triggering a flow: shallow models that the Prefect form shows readably."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Network = Literal["concat", "gated", "cross_attention"]
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    region: str = Field(
+        default="simulated",
+        pattern=r"^[a-z][a-z0-9_]*$",
+        description="A file in conf/regions, without .yaml: simulated or ridgecrest.",
+    )
+    seed: int = Field(
+        default=1,
+        ge=0,
+        le=2**31 - 1,
+        description="Seed of the simulated world and of training; 0 to 2147483647.",
+    )
+
+
+class IngestForm(_Form):
+    """Ask every source of a region and append what is new to the observation store."""
+
+
+class CubeForm(_Form):
+    """Align the stored observations of a region into a cube."""
+
+
+class TrainForm(_Form):
+    """Fit the baselines and train fusion networks."""
+
+    networks: list[Network] = Field(
+        default=["concat", "gated", "cross_attention"],
+        min_length=1,
+        description="Fusion networks to train, each a file in conf/models.",
+    )
+    training: Literal["demo", "full"] = Field(
+        default="demo", description="Training recipe in conf/training: demo takes minutes, full longer."
+    )
+    epochs: int = Field(
+        default=0, ge=0, le=200, description="Epochs; 0 takes the recipe's own number, at most 200."
+    )
+
+
+class BacktestForm(TrainForm):
+    """Score baselines, networks and ablations on the test period."""
+
+
+class RetrainForm(BacktestForm):
+    """Ingest, rebuild, retrain, backtest; register the best network and apply the promotion rule."""
+
+
+class PipelineForm(RetrainForm):
+    """Everything once: ingest to published forecast."""
+
+
+class ForecastForm(_Form):
+    """Issue a forecast with the champion, or with ETAS where no network has been promoted."""
+
+    issue_date: str = Field(
+        default="latest",
+        pattern=r"^(latest|\d{4}-\d{2}-\d{2})$",
+        description="Day at whose midnight (UTC) the forecast is issued, YYYY-MM-DD, or latest: the end of the data.",
+    )

@@ -1,0 +1,1 @@
+"""How it learns: encoders, fusion, heads, and the as-of door to samples."""

@@ -1,0 +1,1 @@
+"""The as-of door, windows, scaling and the data module."""

@@ -1,0 +1,1 @@
+"""The machine room of QuakeCube: stages as files, plain libraries as folders."""

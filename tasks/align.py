@@ -1,0 +1,38 @@
+"""Stage: align a region's observations into a cube, audit it for look-ahead, and commit it."""
+
+from pydantic import BaseModel, Field
+
+from tasks.cubes.audit import audit_cube
+from tasks.cubes.build import build_groups
+from tasks.cubes.cluster import dask_cluster
+from tasks.cubes.shares import observed_share
+from tasks.cubes.store import CubeRef, CubeStore, ObservationStore
+from tasks.regions import Region
+from tasks.stage import stage
+from tasks.workspace import Workspace
+
+
+class CubeReport(BaseModel):
+    """A committed cube and what it holds."""
+
+    ref: CubeRef
+    shape: dict[str, int] = Field(description="length of time, lat, lon")
+    modalities: dict[str, float] = Field(description="modality -> share observed")
+    audited: list[str] = Field(description="issue times at which the cube was rebuilt from what was known")
+
+
+@stage("align-cube", run_name="align-{region.name}")
+def align_cube(workspace: Workspace, region: Region, observations: str) -> CubeReport:
+    """Build the cube of `region` from the snapshot `observations`; return its reference."""
+    store = ObservationStore(workspace.observations, region.name)
+    with dask_cluster(workspace.dask_address, workspace.threads):
+        groups = build_groups(region, lambda group: store.read(group, observations))
+        audited = audit_cube(region, lambda group: store.read(group, observations), groups)
+        ref = CubeStore(workspace.cubes, region.name).write(groups, f"observations {observations}")
+    labels = groups["labels"]
+    return CubeReport(
+        ref=ref,
+        shape={str(k): int(v) for k, v in labels.sizes.items()},
+        modalities=observed_share(groups),
+        audited=[str(t) for t in audited],
+    )

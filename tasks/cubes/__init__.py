@@ -1,0 +1,1 @@
+"""Cubes: the observation store, and one aligned (time, lat, lon) frame per region made from it."""

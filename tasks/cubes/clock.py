@@ -1,0 +1,72 @@
+"""The two clocks of a cube: days, and the moments at which values became known."""
+
+from typing import Final
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from tasks.regions import Region
+
+Times = NDArray[np.datetime64]
+DAY: Final = np.timedelta64(86_400_000_000_000, "ns")
+NAT: Final = np.iinfo(np.int64).min
+
+
+def day_axis(region: Region) -> Times:
+    """Return the midnights of the cube's period, (time,) datetime64[ns]."""
+    start, end = region.window
+    return np.arange(start.astype("datetime64[D]"), end.astype("datetime64[D]")).astype("datetime64[ns]")
+
+
+def day_number(times: NDArray[np.generic], days: Times) -> NDArray[np.int64]:
+    """Return the position of each time's UTC day in `days` (consecutive midnights); -1 outside or NaT."""
+    stamps = np.asarray(times).astype("datetime64[ns]").astype(np.int64)
+    position = stamps // int(DAY.astype(np.int64)) - int(days[0].astype(np.int64)) // int(
+        DAY.astype(np.int64)
+    )
+    inside = (stamps != NAT) & (position >= 0) & (position < days.size)
+    return np.where(inside, position, -1)
+
+
+def latest(available: NDArray[np.generic], used: NDArray[np.bool_], axis: int) -> NDArray[np.int64]:
+    """Return the latest of the available times that were used, int64 ns; NaT (smallest int64) where none was."""
+    stamps = np.asarray(available).astype("datetime64[ns]").astype(np.int64)
+    return np.asarray(np.where(used, stamps, NAT).max(axis=axis, initial=NAT))
+
+
+def trailing_latest(known: NDArray[np.int64], window_days: int) -> NDArray[np.int64]:
+    """Return for each day (axis 0) the latest of `known` over the `window_days` days that end with it."""
+    out = known.copy()
+    for lag in range(1, min(window_days, known.shape[0])):
+        out[lag:] = np.maximum(out[lag:], known[:-lag])
+    return out
+
+
+def not_before_day_end(known: NDArray[np.int64], days: Times) -> Times:
+    """Return available times (time, ...) datetime64[ns] no earlier than the end of their day; NaT stays NaT."""
+    end = (days + DAY).astype(np.int64).reshape((-1,) + (1,) * (known.ndim - 1))
+    return np.where(known == NAT, NAT, np.maximum(known, end)).astype("datetime64[ns]")
+
+
+def known_at(dataset: xr.Dataset, moment: np.datetime64) -> xr.Dataset:
+    """Return an observation Dataset as it was known at `moment`.
+
+    Rows whose `available_time` (one dimension) is later than `moment`, or NaT, are left out; where
+    `available_time` is (time, station), such values become NaN, their `quality_flag` 3 (not yet available),
+    and their `available_time` NaT. Data of a group without `available_time` (static) stay.
+    """
+    if "available_time" not in dataset.variables:
+        return dataset
+    available = dataset["available_time"]
+    known = (available <= moment).compute()
+    if available.ndim == 1:
+        return dataset.isel({available.dims[0]: np.flatnonzero(known.values)})
+    rows = known.any([d for d in available.dims if d != "time"]).values
+    dataset, known = dataset.isel(time=np.flatnonzero(rows)), known.isel(time=np.flatnonzero(rows))
+    changed: dict[str, xr.DataArray] = {}
+    for name, array in dataset.data_vars.items():
+        if set(known.dims) <= set(array.dims):
+            missing = np.uint8(3) if array.dtype.kind == "u" else None
+            changed[str(name)] = array.where(known) if missing is None else array.where(known, missing)
+    return dataset.assign(changed)

@@ -1,0 +1,89 @@
+"""Stage: ask one source for its window and append what it has to the observation store."""
+
+from pathlib import Path
+from typing import Literal
+
+from prefect import task
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.concurrency.sync import concurrency
+from prefect.tasks import Task, exponential_backoff
+from pydantic import BaseModel, Field
+
+from tasks.cubes.store import ObservationStore
+from tasks.regions import Region
+from tasks.simulation import load_simulation, simulate_world, write_archive
+from tasks.sources import open_source
+from tasks.sources.contract import SourceDataInvalid, SourceEmpty, SourceUnavailable
+from tasks.stage import content_key, stage
+from tasks.workspace import Workspace
+
+
+class IngestReport(BaseModel):
+    """What one source gave."""
+
+    group: str = Field(description="group of the observation store")
+    status: Literal["stored", "unchanged", "empty", "invalid", "unavailable"]
+    snapshot: str = Field(default="", description="snapshot of the store after the write")
+    sizes: dict[str, int] = Field(default_factory=dict, description="length of each dimension fetched")
+    messages: list[str] = Field(default_factory=list, description="one line per payload that was left out")
+
+
+@stage("simulate-archive", run_name="simulate-{region.name}-{seed}")
+def simulate_archive(workspace: Workspace, region: Region, seed: int) -> str:
+    """Write the simulated world of `seed` in provider formats; return the archive's folder."""
+    if region.simulation is None:
+        raise ValueError(f"region {region.name!r} is not simulated: its archive is recorded")
+    root = workspace.simulated(region.simulation, seed)
+    if not root.is_dir():
+        config = load_simulation(region.simulation, workspace.conf)
+        write_archive(simulate_world(region, config, seed), root)
+    return str(root)
+
+
+def _only_unavailable(_task: Task, _run: TaskRun, state: State) -> bool:
+    """Retry a source that did not answer, never one whose payload is wrong."""
+    try:
+        state.result()
+    except SourceUnavailable:
+        return True
+    except Exception:  # noqa: BLE001 - whatever else happened is not worth a second try
+        return False
+    return False
+
+
+@task(
+    name="ingest-source",
+    task_run_name="ingest-{group}",
+    retries=3,
+    retry_delay_seconds=exponential_backoff(backoff_factor=2),
+    retry_jitter_factor=0.5,
+    retry_condition_fn=_only_unavailable,
+    persist_result=True,
+    cache_key_fn=content_key,
+)
+def ingest_source(
+    workspace: Workspace, region: Region, group: str, archive: str, fingerprint: str
+) -> IngestReport:
+    """Fetch `group` of `region` from `archive` and append it; the same request twice changes nothing.
+
+    `fingerprint` stands for what the archive holds, so that an unchanged source is not read again.
+    """
+    config = next(s for s in region.sources if s.group == group)
+    window = region.catalog_window if config.modality == "catalog" else region.window
+    try:
+        fetched = open_source(config.provider)(config, Path(archive), region, window)
+    except SourceEmpty as empty:
+        return IngestReport(group=group, status="empty", messages=[str(empty)])
+    except SourceDataInvalid as invalid:
+        return IngestReport(group=group, status="invalid", messages=[str(invalid)])
+    store = ObservationStore(workspace.observations, region.name)
+    with concurrency("observation-store", occupy=1, strict=False):
+        before = store.snapshot()
+        snapshot = store.write(group, fetched.dataset)
+    return IngestReport(
+        group=group,
+        status="unchanged" if snapshot == before else "stored",
+        snapshot=snapshot,
+        sizes={str(k): int(v) for k, v in fetched.dataset.sizes.items()},
+        messages=[str(problem) for problem in fetched.invalid],
+    )

@@ -1,0 +1,101 @@
+"""Stage: issue a forecast from cube and bundle; live inference never asks the tracker."""
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from prefect import task
+from pydantic import BaseModel, Field
+
+from fusion_models.bundle import NetworkForecaster, load_bundle
+from fusion_models.data.asof import as_of
+from tasks.cubes.store import CubeStore, load_cube, write_forecast
+from tasks.fit import BASELINES
+from tasks.regions import Region
+from tasks.register import Serving
+from tasks.reports.figures import forecast_map
+from tasks.seismicity.baselines import Baselines
+from tasks.workspace import Workspace, code_digest
+
+
+class Issued(BaseModel):
+    """A forecast in the store."""
+
+    path: Path = Field(description="forecast.nc: expected counts (model, horizon, lat, lon)")
+    map: Path = Field(description="map of the 7-day expectation, models beside each other")
+    issue_time: str
+    model: str = Field(description="who issued it: the champion network, or etas")
+    sentence: str = Field(description="what it says, in words")
+
+
+def _issue_time(region: Region, issue_date: str) -> np.datetime64:
+    latest = np.datetime64(region.end, "ns")
+    issue = latest if issue_date == "latest" else np.datetime64(issue_date, "ns")
+    if not np.datetime64(region.start, "ns") < issue <= latest:
+        raise ValueError(
+            f"cube {region.name!r} covers {region.start} to {region.end}, a forecast for {issue_date} lies outside; "
+            "choose a day in between"
+        )
+    return issue
+
+
+def _sentence(rates: xr.DataArray, model: str, magnitude: float) -> str:
+    parts = []
+    for horizon in rates.horizon.values:
+        expected = float(rates.sel(model=model, horizon=horizon).sum())
+        parts.append(f"{1 - np.exp(-expected):.0%} within {int(horizon)} d ({expected:.2f} expected)")
+    return f"chance of at least one M >= {magnitude:g} in the region: {', '.join(parts)}."
+
+
+@task(name="issue-forecast", task_run_name="issue-forecast-{region.name}-{issue_date}")
+def issue_forecast(workspace: Workspace, region: Region, issue_date: str) -> Issued:
+    """Forecast with the champion, ETAS where there is none, and store it with the baselines beside it."""
+    issue = _issue_time(region, issue_date)
+    serving = Serving.load(workspace, region)
+    ref = CubeStore(workspace.cubes, region.name).latest()
+    view = as_of(load_cube(ref, region), issue)
+    challenger = Path(serving.trained.bundles[serving.challenger])
+    baselines = Baselines.load(challenger / BASELINES)
+    forecasts = {f.name: f.forecast(view) for f in baselines.all()}
+    forecasts[serving.challenger] = NetworkForecaster(load_bundle(challenger), baselines.etas).forecast(view)
+    issuer = "etas"
+    if serving.champion:
+        champion = Path(serving.champion)
+        etas = Baselines.load(champion / BASELINES).etas
+        issuer = serving.champion_name
+        forecasts[issuer] = NetworkForecaster(load_bundle(champion), etas).forecast(view)
+    rates = xr.concat(
+        [r.drop_attrs() for r in forecasts.values()],
+        dim=xr.IndexVariable("model", np.array(list(forecasts), dtype=object)),
+    )
+    sentence = _sentence(rates, issuer, region.magnitude_completeness)
+    path = write_forecast(
+        workspace.forecasts,
+        region.name,
+        rates.to_dataset(name="rate").assign_attrs(issued_by=issuer),
+        issue,
+        manifest={
+            "issued_by": issuer,
+            "data_snapshot": ref.snapshot,
+            "model_version": serving.version,
+            "bundle": serving.champion or str(challenger),
+            "code": code_digest(),
+            "magnitude": region.magnitude_completeness,
+            "sentence": sentence,
+        },
+    )
+    catalog = view.catalog()
+    recent = catalog.isel(
+        event=np.flatnonzero((issue - catalog.origin_time.values) < np.timedelta64(365, "D"))
+    )
+    figure = path.parent / "map.png"
+    if not figure.is_file():
+        shown = [n for n in ("smoothed", "etas", serving.challenger) if n in forecasts]
+        forecast_map(
+            {n: rates.sel(model=n, horizon=7) for n in dict.fromkeys([*shown, issuer])},
+            recent,
+            f"{region.title}: expected M >= {region.magnitude_completeness:g} in 7 days from {str(issue)[:10]} "
+            f"(issued by {issuer}; rings: events of the last year)",
+            figure,
+        )
+    return Issued(path=path, map=figure, issue_time=str(issue)[:19], model=issuer, sentence=sentence)

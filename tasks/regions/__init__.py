@@ -1,0 +1,21 @@
+"""Regions: where and when we look, which providers are asked, and how the record is split."""
+
+from tasks.regions.region import (
+    Bounds,
+    Region,
+    SourceConfig,
+    Split,
+    TimeWindow,
+    UnknownRegion,
+    load_region,
+)
+
+__all__ = [
+    "Bounds",
+    "Region",
+    "SourceConfig",
+    "Split",
+    "TimeWindow",
+    "UnknownRegion",
+    "load_region",
+]

@@ -1,0 +1,131 @@
+"""Stage: write a run into MLflow from its artefacts, register the best network, apply the promotion rule."""
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+from tasks.align import CubeReport
+from tasks.fit import Trained, read_epochs
+from tasks.regions import Region
+from tasks.reports.summary import write_json
+from tasks.stage import stage
+from tasks.tracking.runs import ModelRecord, PipelineRecord, track
+from tasks.workspace import Workspace
+
+
+class Recorded(BaseModel):
+    """Where a run was recorded, and what became of its best network."""
+
+    cube: CubeReport
+    backtest: str = Field(description="folder of the backtest")
+    run_id: str
+    experiment_id: str
+    model_version: str = Field(description="version in the registry")
+    promoted: bool
+    reason: str = Field(description="the promotion rule and the figures it was given")
+    seed: int
+
+
+class Serving(BaseModel):
+    """What live inference reads: folders, never the tracker."""
+
+    trained: Trained
+    challenger: str = Field(description="name of the best network on the validation period")
+    champion: str = Field(
+        default="", description="folder of the promoted bundle; empty: ETAS issues the forecast"
+    )
+    champion_name: str = ""
+    version: str = ""
+
+    @staticmethod
+    def file(workspace: Workspace, region: Region) -> Path:
+        """Return where the serving state of a region is kept."""
+        return workspace.runs(region.name) / "serving.json"
+
+    @classmethod
+    def load(cls, workspace: Workspace, region: Region) -> "Serving":
+        """Return the serving state, or raise ValueError saying which flow makes it."""
+        path = cls.file(workspace, region)
+        if not path.is_file():
+            raise ValueError(
+                f"region {region.name!r} has no fitted models in {path.parent}; run the flow retrain first"
+            )
+        return cls.model_validate_json(path.read_text())
+
+
+def _kind(name: str, bundles: dict[str, str]) -> str:
+    if name in bundles:
+        return "network"
+    return "ablation" if "-without-" in name else "baseline"
+
+
+def _numbers(figures: dict[str, object]) -> dict[str, float]:
+    return {k: float(v) for k, v in figures.items() if isinstance(v, int | float)}
+
+
+@stage("record-run", run_name="record-{region.name}")
+def record_run(workspace: Workspace, region: Region, cube: CubeReport, backtest: str, seed: int) -> Recorded:
+    """Log one parent run with children from the files in `backtest`, and register the best network."""
+    folder = Path(backtest)
+    card = json.loads((folder / "scorecard.json").read_text())
+    trained = Trained.model_validate(card["trained"])
+    promotion = card["promotion"]
+    models = [
+        ModelRecord(
+            name=name,
+            kind=_kind(name, trained.bundles),
+            params=card["params"].get(name, {}),
+            scores={h: _numbers(figures) for h, figures in per_horizon.items()},
+            epochs=read_epochs(trained.bundles[name]) if name in trained.bundles else (),
+            bundle=Path(trained.bundles[name]) if name in trained.bundles else None,
+        )
+        for name, per_horizon in card["scores"].items()
+    ]
+    metrics = {f"share_observed.{k}": v for k, v in cube.modalities.items()}
+    for bound in ("oracle", "clairvoyant"):
+        metrics |= {f"{bound}.{h}d": float(g["gain"]) for h, g in card.get(bound, {}).items()}
+    tracked = track(
+        workspace.tracking_uri,
+        workspace.home / "mlartifacts",
+        PipelineRecord(
+            region=region.name,
+            cube_uri=cube.ref.uri,
+            snapshot=cube.ref.snapshot,
+            params={
+                "seed": seed,
+                "magnitude_completeness": region.magnitude_completeness,
+                "split": region.split.model_dump(mode="json"),
+                "best_network": card["best_network"],
+            },
+            metrics=metrics,
+            figures=sorted((folder / "figures").glob("*.png")),
+            models=models,
+            best_network=card["best_network"],
+            promote=bool(promotion["promoted"]),
+        ),
+        run_name=f"pipeline-{region.name}-seed{seed}",
+    )
+    version = tracked.registered.version if tracked.registered else ""
+    path = Serving.file(workspace, region)
+    previous = Serving.load(workspace, region) if path.is_file() else None
+    serving = Serving(trained=trained, challenger=card["best_network"], version=version)
+    if promotion["promoted"]:
+        serving = serving.model_copy(
+            update={"champion": trained.bundles[card["best_network"]], "champion_name": card["best_network"]}
+        )
+    elif previous is not None:
+        serving = serving.model_copy(
+            update={"champion": previous.champion, "champion_name": previous.champion_name}
+        )
+    write_json(path, serving.model_dump(mode="json"))
+    return Recorded(
+        cube=cube,
+        backtest=backtest,
+        run_id=tracked.run_id,
+        experiment_id=tracked.experiment_id,
+        model_version=version,
+        promoted=bool(promotion["promoted"]),
+        reason=str(promotion["reason"]),
+        seed=seed,
+    )

@@ -1,0 +1,1 @@
+"""Figures, tables and the summary of a run; plain matplotlib and text, no Prefect."""

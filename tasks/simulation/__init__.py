@@ -1,0 +1,7 @@
+"""The joint simulator: one world per seed that knows its truth and writes what providers would."""
+
+from tasks.simulation.archive import write_archive
+from tasks.simulation.config import SimulationConfig, load_simulation
+from tasks.simulation.world import World, simulate_world
+
+__all__ = ["SimulationConfig", "World", "load_simulation", "simulate_world", "write_archive"]

@@ -1,0 +1,63 @@
+"""What every source promises, and the three ways in which it may fail.
+
+::
+
+    SourceError
+    ├── SourceUnavailable   nobody answered: try again later
+    ├── SourceDataInvalid   the payload is wrong: quarantine it, do not retry, go on with the rest
+    └── SourceEmpty         the provider answered and has nothing in this window
+"""
+
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import xarray as xr
+
+from tasks.regions import Region, SourceConfig, TimeWindow
+
+
+class SourceError(Exception):
+    """A source did not deliver."""
+
+
+class SourceUnavailable(SourceError):
+    """The provider could not be reached; the same request may succeed later."""
+
+
+class SourceDataInvalid(SourceError):
+    """A payload breaks its format; the message names the file, what was expected and what was found."""
+
+    def __init__(self, path: Path | str, expected: str, found: str) -> None:
+        super().__init__(f"{path}: expected {expected}, found {found}")
+        self.path = str(path)
+        self.expected = expected
+        self.found = found
+
+
+class SourceEmpty(SourceError):
+    """The provider has nothing for this region and window."""
+
+
+class Fetched(NamedTuple):
+    """A canonical Dataset, and the payloads that had to be left out of it."""
+
+    dataset: xr.Dataset
+    invalid: tuple[SourceDataInvalid, ...] = ()
+
+
+class Source(Protocol):
+    """Read one provider's format from `root` (an archive, a mirror or a simulation) into a canonical Dataset."""
+
+    def __call__(self, config: SourceConfig, root: Path, region: Region, window: TimeWindow) -> Fetched:
+        """Return what `window` holds of `region`.
+
+        Raises
+        ------
+        SourceUnavailable
+            If `root` or the configured path is not there.
+        SourceDataInvalid
+            If every payload is invalid.
+        SourceEmpty
+            If the window holds nothing.
+        """
+        ...

@@ -1,0 +1,127 @@
+"""How a source finds its files, opens them whatever they are wrapped in, and survives the bad ones among them."""
+
+import gzip
+import logging
+import lzma
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from tasks.regions import Region, SourceConfig, TimeWindow
+from tasks.sources.contract import SourceDataInvalid, SourceEmpty, SourceUnavailable
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def locate(config: SourceConfig, root: Path) -> Path:
+    """Return the source's file or folder.
+
+    Raises
+    ------
+    SourceUnavailable
+        If it is not there: an archive that is not mounted may be so later.
+    """
+    path = root / config.path
+    if not path.exists():
+        raise SourceUnavailable(f"source {config.group}: {path} is not there; expected the {config.provider} data")
+    return path
+
+
+def list_payloads(config: SourceConfig, root: Path, *patterns: str) -> list[Path]:
+    """Return the source's files in name order: itself if it is a file, else what matches `patterns` below it.
+
+    Files whose name starts with a dot are left out: archivers on other systems add such companions.
+
+    Raises
+    ------
+    SourceUnavailable
+        If the path is not there.
+    SourceEmpty
+        If the folder holds no such file.
+    """
+    path = locate(config, root)
+    if path.is_file():
+        return [path]
+    found = sorted({p for pattern in patterns for p in path.glob(pattern) if not p.name.startswith(".")})
+    if not found:
+        raise SourceEmpty(f"source {config.group}: {path} holds no file like {' or '.join(patterns)}")
+    return found
+
+
+def read_payload(path: Path) -> bytes:
+    """Return the content of `path`, unpacked if its name ends in .xz or .gz.
+
+    Raises
+    ------
+    SourceDataInvalid
+        If the packed stream is damaged.
+    """
+    try:
+        if path.suffix == ".xz":
+            return lzma.decompress(path.read_bytes())
+        if path.suffix == ".gz":
+            return gzip.decompress(path.read_bytes())
+        return path.read_bytes()
+    except (lzma.LZMAError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise SourceDataInvalid(path, f"a whole {path.suffix} stream", str(error)) from error
+
+
+def read_text(path: Path) -> str:
+    """Return the text of `path`, unpacked.
+
+    Raises
+    ------
+    SourceDataInvalid
+        If it is not UTF-8 text.
+    """
+    try:
+        return read_payload(path).decode()
+    except UnicodeDecodeError as error:
+        raise SourceDataInvalid(path, "UTF-8 text", f"binary data ({error.reason})") from error
+
+
+def read_each(
+    paths: Iterable[Path], read: Callable[[Path], T | None]
+) -> tuple[list[T], list[SourceDataInvalid]]:
+    """Read every file; return what was read and the complaints about the rest.
+
+    `read` returns None where a file holds nothing of the window.
+
+    Raises
+    ------
+    SourceDataInvalid
+        If there are files and every one of them is invalid.
+    """
+    results: list[T] = []
+    invalid: list[SourceDataInvalid] = []
+    n_read = 0
+    for path in paths:
+        try:
+            result = read(path)
+        except SourceDataInvalid as error:
+            logger.warning("left out: %s", error)
+            invalid.append(error)
+            continue
+        n_read += 1
+        if result is not None:
+            results.append(result)
+    if invalid and not n_read:
+        first = invalid[0]
+        if len(invalid) == 1:
+            raise first
+        folder = Path(first.path).parent
+        raise SourceDataInvalid(
+            folder, f"at least one valid file among {len(invalid)}", f"none; the first complaint: {first}"
+        ) from first
+    return results, invalid
+
+
+def empty(config: SourceConfig, root: Path, region: Region, window: TimeWindow) -> SourceEmpty:
+    """Return the error that says that `window` holds nothing of `region`."""
+    return SourceEmpty(
+        f"source {config.group}: {root / config.path} has nothing for region {region.name!r} between "
+        f"{window.start.astype('datetime64[s]')} and {window.end.astype('datetime64[s]')}"
+    )

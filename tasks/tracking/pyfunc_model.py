@@ -1,0 +1,32 @@
+"""The registered form of a bundle: an MLflow pyfunc model that takes and gives tensors.
+
+MLflow stores this file with the model ("models from code"), so nothing is pickled.
+"""
+
+from pathlib import Path
+
+import mlflow
+import numpy as np
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+from fusion_models.bundle import Bundle, load_bundle, predict_batch
+
+
+class BundleModel(PythonModel):
+    """Predict expected counts (sample, horizon, cell) with the bundle that the model was logged with."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Read the bundle from the model's artifacts."""
+        self._bundle: Bundle = load_bundle(Path(context.artifacts["bundle"]))
+
+    def predict(
+        self,
+        context: PythonModelContext,
+        model_input: dict[str, np.ndarray],
+        params: dict[str, object] | None = None,
+    ) -> np.ndarray:
+        """Return rates (sample, horizon, cell), expected target events, for named input tensors."""
+        return predict_batch(self._bundle, model_input)
+
+
+mlflow.models.set_model(BundleModel())

@@ -1,0 +1,97 @@
+"""Where state lives: the folders below QUAKECUBE_HOME, the archive and the configuration."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_CODE = Path(__file__).parents[2]
+
+
+class Workspace(BaseModel):
+    """Folders that a run reads and writes; small, so it travels between tasks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    home: Path = Field(description="state folder, QUAKECUBE_HOME")
+    conf: Path = Field(description="configuration folder")
+    archive: Path | None = Field(default=None, description="recorded archive, QUAKECUBE_ARCHIVE")
+    tracking_uri: str = Field(description="MLflow tracking and registry URI")
+    dask_address: str | None = Field(default=None, description="scheduler to use instead of a local one")
+    threads: int = Field(default=2, ge=1, description="threads of the local Dask cluster and of torch")
+
+    @property
+    def observations(self) -> Path:
+        """Observation store."""
+        return self.home / "observations"
+
+    @property
+    def cubes(self) -> Path:
+        """Cubes, one repository per region."""
+        return self.home / "cubes"
+
+    @property
+    def forecasts(self) -> Path:
+        """Append-only forecast store."""
+        return self.home / "forecasts"
+
+    @property
+    def reports(self) -> Path:
+        """Pages, figures and summaries, one folder per run, `latest` beside them."""
+        return self.home / "reports"
+
+    def runs(self, region: str) -> Path:
+        """Return the folder of fitted baselines, bundles and backtests of `region`."""
+        return self.home / "runs" / region
+
+    def simulated(self, name: str, seed: int) -> Path:
+        """Return the folder of the archive that the simulator writes."""
+        return self.home / "simulated" / f"{name}-{seed}"
+
+
+def digest(value: Mapping[str, object]) -> str:
+    """Return 16 hexadecimal digits that identify a JSON-able mapping, whatever its key order."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def code_digest() -> str:
+    """Return the digest of the library code, so that a cached stage is redone when the code changes."""
+    sha = hashlib.sha256()
+    for package in ("tasks", "fusion_models"):
+        for path in sorted((_CODE / package).rglob("*.py")):
+            sha.update(path.relative_to(_CODE).as_posix().encode())
+            sha.update(path.read_bytes())
+    return sha.hexdigest()[:16]
+
+
+def folder_fingerprint(path: Path) -> str:
+    """Return a digest of the names, sizes and modification times below `path` (a file or a folder).
+
+    File contents are not read: a provider that rewrites a file changes its time.
+    """
+    sha = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    for file in files:
+        stat = file.stat()
+        sha.update(f"{file.relative_to(path.parent)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return sha.hexdigest()[:16]
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Give a temporary folder that becomes `target` when the block ends without an error.
+
+    A run that is killed inside leaves `target` untouched; what a former run left half-done is swept away.
+    """
+    temporary = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    yield temporary
+    if target.exists():
+        shutil.rmtree(target)
+    temporary.rename(target)

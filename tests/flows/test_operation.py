@@ -1,0 +1,123 @@
+"""The operator's view: deployments triggered over the UI's own API, and the pages in a real browser."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+pytestmark = pytest.mark.server
+
+FLOWS = {"ingest", "build-cube", "train", "backtest", "forecast", "retrain", "pipeline"}
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def _client(machine_room: dict[str, str]) -> httpx.Client:
+    return httpx.Client(base_url=f"{machine_room['prefect']}/api", timeout=30, trust_env=False)
+
+
+def _wait(client: httpx.Client, run_id: str, seconds: float = 300) -> dict:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        run = client.get(f"/flow_runs/{run_id}").json()
+        if run["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
+            return run
+        time.sleep(1)
+    raise AssertionError(f"flow run {run_id} did not end within {seconds} s")
+
+
+def test_every_flow_is_deployed_with_its_schedule_and_a_described_form(machine_room: dict[str, str]) -> None:
+    with _client(machine_room) as client:
+        deployments = client.post("/deployments/filter", json={}).json()
+    by_name = {d["name"]: d for d in deployments}
+    assert set(by_name) == FLOWS
+    crons = {n: [s["schedule"]["cron"] for s in d["schedules"]] for n, d in by_name.items() if d["schedules"]}
+    assert crons == {"ingest": ["7 * * * *"], "forecast": ["15 1 * * *"], "retrain": ["30 2 * * 1"]}
+    for deployment in deployments:
+        schema = deployment["parameter_openapi_schema"]
+        form = next(iter(schema["definitions"].values()))
+        assert all(field.get("description") for field in form["properties"].values()), deployment["name"]
+        assert str(Path(__file__).parents[2]) not in str(deployment["entrypoint"])
+
+
+def test_a_flow_started_through_the_api_with_changed_parameters_runs(machine_room: dict[str, str]) -> None:
+    with _client(machine_room) as client:
+        deployment = client.get("/deployments/name/forecast/forecast").json()
+        body = {
+            "parameters": {"config": {"region": "tiny", "seed": 1, "issue_date": "2012-05-01"}},
+            "state": {"type": "SCHEDULED"},
+        }
+        created = client.post(f"/deployments/{deployment['id']}/create_flow_run", json=body)
+        assert created.status_code == 201, created.text
+        run = _wait(client, created.json()["id"])
+        assert run["state_type"] == "COMPLETED", run["state"]["message"]
+        assert run["name"] == "forecast-tiny-2012-05-01"
+        artifacts = client.post(
+            "/artifacts/filter", json={"artifacts": {"flow_run_id": {"any_": [run["id"]]}}}
+        ).json()
+        assert "data:image/png;base64" in artifacts[0]["data"]
+
+
+def test_parameters_outside_the_form_are_refused(machine_room: dict[str, str]) -> None:
+    with _client(machine_room) as client:
+        deployment = client.get("/deployments/name/train/train").json()
+        body = {
+            "parameters": {"config": {"region": "tiny", "epochs": 100000}},
+            "state": {"type": "SCHEDULED"},
+        }
+        assert client.post(f"/deployments/{deployment['id']}/create_flow_run", json=body).status_code == 409
+
+
+@pytest.mark.browser
+def test_the_pages_show_deployments_run_artifacts_and_experiment(
+    machine_room: dict[str, str], chromium: str, tmp_path: Path, state: dict[str, str]
+) -> None:
+    from playwright.sync_api import sync_playwright
+
+    screenshots = Path(os.environ.get("QUAKECUBE_SCREENSHOTS", tmp_path))
+    screenshots.mkdir(parents=True, exist_ok=True)
+    with _client(machine_room) as client:
+        runs = client.post(
+            "/flow_runs/filter",
+            json={
+                "flow_runs": {
+                    "name": {"any_": ["pipeline-tiny-seed1"]},
+                    "state": {"type": {"any_": ["COMPLETED"]}},
+                }
+            },
+        ).json()
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+
+        def look(url: str, name: str, *texts: str) -> None:
+            page.goto(url, wait_until="domcontentloaded")
+            for text in texts:
+                page.get_by_text(text, exact=False).first.wait_for(timeout=60_000)
+            page.wait_for_timeout(1500)
+            page.screenshot(path=screenshots / f"{name}.png")
+
+        prefect, mlflow = machine_room["prefect"], machine_room["mlflow"]
+        look(f"{prefect}/deployments", "prefect-deployments", "retrain", "pipeline", "build-cube")
+        look(f"{prefect}/runs/flow-run/{runs[0]['id']}", "prefect-run", "pipeline-tiny-seed1", "Completed")
+        look(f"{prefect}/artifacts/key/backtest-tiny", "prefect-backtest", "Backtest of")
+        look(f"{prefect}/artifacts/key/scorecard-tiny", "prefect-scorecard", "cross_attention")
+        look(f"{mlflow}/#/experiments", "mlflow-experiments", "quakecube/tiny")
+        summary = json.loads(
+            (Path(state["QUAKECUBE_HOME"]) / "reports" / "latest" / "summary.json").read_text()
+        )["mlflow"]
+        run = f"{mlflow}/#/experiments/{summary['experiment_id']}/runs/{summary['run_id']}"
+        look(f"{run}/artifacts/figures/ablation.png", "mlflow-figures", "ablation.png")
+        look(f"{mlflow}/#/models/quakecube-tiny", "mlflow-model", "quakecube-tiny", "challenger")
+        browser.close()
+    assert all(p.stat().st_size > 10_000 for p in screenshots.glob("*.png"))

@@ -1,0 +1,114 @@
+"""The whole way once, as a user runs it: what `quakecube run` leaves behind."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+BASELINES = ("poisson", "smoothed", "etas")
+NETWORKS = ("concat", "gated", "cross_attention")
+
+
+@pytest.fixture(scope="module")
+def home(first_run: object, state: dict[str, str]) -> Path:
+    return Path(state["QUAKECUBE_HOME"])
+
+
+@pytest.fixture(scope="module")
+def summary(home: Path) -> dict:
+    return json.loads((home / "reports" / "latest" / "summary.json").read_text())
+
+
+def test_the_summary_holds_every_promised_key(summary: dict) -> None:
+    assert summary["region"] == "tiny"
+    assert summary["runtime_s"] > 0
+    assert summary["cube"]["shape"] == {"time": 912, "lat": 10, "lon": 10}
+    assert len(summary["cube"]["snapshot"]) > 8
+    assert set(summary["modalities"]) >= {"gnss", "insar", "weather", "waveform"}
+    assert all(0 < share <= 1 for share in summary["modalities"].values())
+    assert summary["mlflow"]["run_id"]
+    assert summary["mlflow"]["model_version"] == "1"
+    assert set(summary["oracle"]) == set(summary["clairvoyant"]) == {"1", "7", "30"}
+
+
+def test_every_model_and_ablation_is_scored_on_the_same_events(summary: dict) -> None:
+    scores = summary["scores"]
+    assert set(BASELINES + NETWORKS) <= set(scores)
+    ablations = [name for name in scores if "-without-" in name]
+    assert {name.split("-without-")[1] for name in ablations} == {"seismic", "gnss", "insar", "weather"}
+    for horizon in ("1", "7", "30"):
+        assert len({scores[name][horizon]["n_events"] for name in scores}) == 1
+        assert scores["etas"][horizon]["igpe_vs_etas"] == 0
+        for name in scores:
+            row = scores[name][horizon]
+            assert row["low"] <= row["igpe_vs_etas"] <= row["high"]
+
+
+def test_the_clairvoyant_gains_more_than_etas(summary: dict) -> None:
+    assert summary["clairvoyant"]["1"]["gain"] > 0
+
+
+def test_the_forecast_holds_baselines_beside_the_network(summary: dict) -> None:
+    path = Path(summary["forecast"]["path"])
+    manifest = json.loads((path.parent / "manifest.json").read_text())
+    assert manifest["data_snapshot"] == summary["cube"]["snapshot"]
+    with xr.open_dataset(path, engine="h5netcdf") as forecast:
+        rate = forecast["rate"].load()
+    assert set(BASELINES) < set(rate.model.values.tolist())
+    assert rate.sizes["horizon"] == 3
+    assert bool((rate > 0).all())
+    total = rate.sum(("lat", "lon"))
+    assert bool((np.diff(total.values, axis=1) > 0).all()), "a longer window expects more events"
+
+
+def test_the_table_and_the_way_to_the_pages_end_the_output(
+    first_run: subprocess.CompletedProcess[str],
+) -> None:
+    for name in (*BASELINES, *NETWORKS, "without", "make up", "report.md"):
+        assert name in first_run.stdout
+
+
+def test_the_registered_model_gives_the_numbers_of_the_bundle(home: Path, summary: dict) -> None:
+    from fusion_models.bundle import example_inputs, load_bundle, predict_batch
+    from tasks.tracking.registry import predict_registered, registered_bundle
+
+    uri = f"sqlite:///{home / 'mlflow.db'}"
+    serving = json.loads((home / "runs" / "tiny" / "serving.json").read_text())
+    bundle = load_bundle(Path(serving["trained"]["bundles"][serving["challenger"]]))
+    inputs = example_inputs(bundle)
+    np.testing.assert_array_equal(
+        predict_registered(uri, "tiny", "challenger", inputs), predict_batch(bundle, inputs)
+    )
+    found = registered_bundle(uri, "tiny", "challenger", home / "downloaded")
+    assert found is not None
+    assert found[1] == summary["mlflow"]["model_version"]
+    assert registered_bundle(uri, "tiny", "nobody", home / "downloaded") is None
+
+
+def test_mlflow_has_a_parent_with_a_child_per_model_and_the_snapshot(home: Path, summary: dict) -> None:
+    import mlflow
+
+    mlflow.set_tracking_uri(f"sqlite:///{home / 'mlflow.db'}")
+    client = mlflow.MlflowClient()
+    parent = client.get_run(summary["mlflow"]["run_id"])
+    children = client.search_runs(
+        [parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    )
+    assert {child.info.run_name for child in children} == set(summary["scores"])
+    assert parent.inputs.dataset_inputs[0].dataset.digest == summary["cube"]["snapshot"]
+    figures = {f.path for f in client.list_artifacts(parent.info.run_id, "figures")}
+    assert {"figures/ablation.png", "figures/reliability_7d.png"} <= figures
+    network = next(c for c in children if c.info.run_name == "concat")
+    history = client.get_metric_history(network.info.run_id, "validation_igpe")
+    assert [m.step for m in history] == list(range(len(history)))
+    assert len(history) >= 2
+
+
+def test_a_second_run_repeats_no_stage(quakecube, summary: dict) -> None:
+    again = quakecube("run", "tiny", "--epochs", "2")
+    assert again.returncode == 0, again.stderr[-2000:]
+    for stage in ("align-tiny", "fit-baselines-tiny", "train-concat-tiny", "backtest-tiny"):
+        assert f"'{stage}' - Finished in state Cached" in again.stderr, stage

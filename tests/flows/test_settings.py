@@ -1,0 +1,79 @@
+"""The environment is read in one place, and a wrong command gets one line."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from flows.settings import Settings, prepare_environment
+
+
+def test_state_and_tracking_default_to_the_home_folder(tmp_path: Path) -> None:
+    workspace = Settings(home=tmp_path / "state").workspace()
+    assert workspace.tracking_uri == f"sqlite:///{tmp_path / 'state' / 'mlflow.db'}"
+    assert (workspace.conf / "regions" / "simulated.yaml").is_file()
+
+
+def test_the_environment_sets_home_archive_and_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUAKECUBE_HOME", str(tmp_path))
+    monkeypatch.setenv("QUAKECUBE_ARCHIVE", str(tmp_path / "archive"))
+    monkeypatch.setenv("QUAKECUBE_PREFECT_PORT", "14200")
+    current = Settings()
+    assert current.workspace().archive == tmp_path / "archive"
+    assert current.prefect_url == "http://127.0.0.1:14200"
+
+
+class _Healthy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(b"true")
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_running_server_is_used_and_a_dead_one_is_not(
+    alive: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.environ", {})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Healthy)
+    url = f"http://127.0.0.1:{server.server_port}"
+    (tmp_path / "servers").mkdir()
+    (tmp_path / "servers" / "servers.json").write_text(json.dumps({"prefect": url}))
+    if alive:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    else:
+        server.server_close()
+    import os
+
+    prepare_environment(Settings(home=tmp_path))
+    assert os.environ.get("PREFECT_API_URL") == (f"{url}/api" if alive else None)
+    if alive:
+        server.shutdown()
+        server.server_close()
+
+
+def test_an_unknown_region_is_named_with_the_known_ones(quakecube) -> None:
+    done = quakecube("run", "atlantis")
+    assert done.returncode == 2
+    assert "unknown region 'atlantis'" in done.stderr
+    assert "ridgecrest" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_recorded_region_without_archive_says_how_to_name_it(quakecube) -> None:
+    done = quakecube("run", "ridgecrest")
+    assert done.returncode == 2
+    assert "QUAKECUBE_ARCHIVE" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_benchmark_is_named_with_the_known_ones(quakecube) -> None:
+    done = quakecube("bench", "nothing")
+    assert done.returncode == 2
+    assert "simulated" in done.stderr
