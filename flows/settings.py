@@ -83,6 +83,7 @@ def prepare_environment(current: Settings) -> None:
     embedded one on the same database. The telemetry of both is switched off.
     """
     home = current.home.resolve()
+    (home / "prefect").mkdir(parents=True, exist_ok=True)  # Prefect makes one level only
     defaults = {
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",

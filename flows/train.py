@@ -20,6 +20,8 @@ def train(config: TrainForm) -> Trained:
     workspace = settings().workspace()
     region = load_region(config.region, workspace.conf)
     cube = CubeStore(workspace.cubes, region.name).latest()
+    if cube is None:
+        raise ValueError(f"region {region.name!r} has no cube in {workspace.cubes}; run the flow build-cube first")
     baselines = fit_baseline_models(workspace, region, cube)
     rates = rate_training_days(workspace, region, cube, baselines, config.training)
     bundles = {}
@@ -33,6 +35,6 @@ def train(config: TrainForm) -> Trained:
     create_table_artifact(
         key=f"training-{region.name.replace('_', '-')}",
         table=[{"network": name, **epoch} for name, path in bundles.items() for epoch in read_epochs(path)],
-        description="Loss and gain over ETAS (nats per event) of every epoch; epoch 0 is ETAS itself.",
+        description="Loss and gain over ETAS (nats per event) of every epoch, after shrinkage towards ETAS.",
     )
     return trained

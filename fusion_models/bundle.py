@@ -31,7 +31,9 @@ class BundleCard(BaseModel):
     training: TrainingConfig = Field(description="how it was trained")
     spec: SampleSpec = Field(description="layout of samples: variables, windows, grid, horizons")
     scaling: Scaling = Field(description="from the training split only")
-    shrinkage: tuple[float, ...] = Field(description="share of the log correction believed, per horizon; 0 is ETAS")
+    shrinkage: tuple[float, ...] = Field(
+        description="share of the log correction believed, per horizon; 0 is ETAS"
+    )
     n_stations: dict[str, int] = Field(description="stations in training, by modality")
     region: str = Field(description="region of the cube")
     snapshot: str = Field(description="cube snapshot trained on")

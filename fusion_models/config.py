@@ -27,7 +27,9 @@ class LookbackDays(_Frozen):
     waveform: int = Field(default=30, ge=8, le=365, description="days of waveform features")
     gnss: int = Field(default=60, ge=16, le=730, description="days of station positions")
     strain: int = Field(default=30, ge=1, le=365, description="age at which a strain map is too old, days")
-    strain_change: int = Field(default=45, ge=1, le=365, description="days between the two strain maps compared")
+    strain_change: int = Field(
+        default=45, ge=1, le=365, description="days between the two strain maps compared"
+    )
     weather: int = Field(default=30, ge=4, le=365, description="days of weather")
 
 
@@ -42,10 +44,12 @@ class ModelConfig(_Frozen):
     channels: int = Field(default=16, ge=4, le=256, description="channels inside convolutions")
     heads: int = Field(default=2, ge=1, le=16, description="attention heads; divides width")
     lookback_days: LookbackDays = Field(default=LookbackDays(), description="windows by modality, days")
-    n_events: int = Field(default=48, ge=1, le=4096, description="latest events in the sequence")
+    n_events: int = Field(default=32, ge=1, le=4096, description="latest events in the sequence")
     n_pairs: int = Field(default=2, ge=1, le=64, description="latest interferograms")
     coarse_cells: int = Field(default=5, ge=1, le=64, description="side of the coarse grid of raster tokens")
-    max_log_correction: float = Field(default=4.0, gt=0, le=10, description="bound of |log(rate / ETAS rate)|")
+    max_log_correction: float = Field(
+        default=4.0, gt=0, le=10, description="bound of |log(rate / ETAS rate)|"
+    )
 
 
 class TrainingConfig(_Frozen):
@@ -55,7 +59,9 @@ class TrainingConfig(_Frozen):
     batch_size: int = Field(ge=1, le=4096, description="issue times per step")
     learning_rate: float = Field(gt=0, le=1, description="AdamW step size")
     weight_decay: float = Field(ge=0, le=1, description="AdamW decoupled weight decay")
-    modality_dropout: float = Field(ge=0, lt=1, description="probability to hide a kind of provider in a sample")
+    modality_dropout: float = Field(
+        ge=0, lt=1, description="probability to hide a kind of provider in a sample"
+    )
     likelihood: Literal["poisson", "negative_binomial"] = Field(description="likelihood of the training loss")
     regulariser: float = Field(default=0.0, ge=0, description="weight of the mean squared log correction")
     patience: int = Field(ge=1, description="epochs without a better validation score before stopping")

@@ -61,7 +61,9 @@ class NetworkForecaster:
     def arrays(self, views: Sequence[View], baseline_rates: xr.DataArray) -> dict[str, NDArray[np.floating]]:
         """Return the samples of `views`; several forecasters with one layout can share them."""
         spec = self.bundle.card.spec
-        rates = baseline_rates.transpose("issue_time", "horizon", "lat", "lon").sel(horizon=list(spec.horizons))
+        rates = baseline_rates.transpose("issue_time", "horizon", "lat", "lon").sel(
+            horizon=list(spec.horizons)
+        )
         return stack_samples(spec, views, np.asarray(rates.values, dtype=np.float64))
 
     def forecast_arrays(

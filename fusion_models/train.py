@@ -96,7 +96,10 @@ def fit(
         torch.manual_seed(training_config.seed)
         module = FusionModule(model_config, training_config, spec, data.events_per_sample)
         folder = out / "checkpoints" / fingerprint[:16]
-        keep = ModelCheckpoint(folder, "best", monitor="val_nll", mode="min", save_last=True)
+        # At the very end of an epoch: a checkpoint after validation resumes in the middle of Lightning's loops.
+        keep = ModelCheckpoint(
+            folder, "best", monitor="val_nll", mode="min", save_last=True, save_on_train_epoch_end=True
+        )
         stop = EarlyStopping("val_nll", mode="min", patience=training_config.patience)
         trainer = pl.Trainer(
             accelerator="cpu",

@@ -1,9 +1,10 @@
 """Stages: fit the baselines, ask ETAS for its rates once, train one network on top of them."""
 
-import json
+import logging
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,13 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
-from fusion_models.config import load_model_config, load_training_config
+from fusion_models.bundle import load_bundle
+from fusion_models.config import load_model, load_training
+from fusion_models.data.cube import CubeData
 from fusion_models.train import fit
 from tasks.cubes.store import CubeRef, load_cube
 from tasks.regions import Region
+from tasks.scoring import observed_counts
 from tasks.seismicity.baselines import Baselines
 from tasks.stage import stage
 from tasks.workspace import Workspace, code_digest, digest, whole_folder
@@ -46,9 +50,8 @@ class Trained(BaseModel):
 
 
 def read_epochs(bundle: str) -> list[dict[str, float]]:
-    """Return the metrics of every epoch of a trained bundle; epoch 0 is ETAS itself."""
-    epochs: list[dict[str, float]] = json.loads((Path(bundle) / "epochs.json").read_text())
-    return epochs
+    """Return the metrics of every epoch of a trained bundle; epochs count from 1."""
+    return list(load_bundle(Path(bundle)).card.history)
 
 
 def _folder(workspace: Workspace, region: Region, what: str, **keys: object) -> Path:
@@ -67,12 +70,11 @@ def fit_baseline_models(workspace: Workspace, region: Region, cube: CubeRef) -> 
     return str(folder)
 
 
-def issue_days(
-    start: np.datetime64, end: np.datetime64, step_days: int, horizon_days: int
-) -> NDArray[np.datetime64]:
+def issue_days(start: date, end: date, step_days: int, horizon_days: int) -> NDArray[np.datetime64]:
     """Return issue times every `step_days` from `start`, whose longest window ends by `end`, datetime64[ns]."""
-    last = np.datetime64(end, "D") - np.timedelta64(horizon_days, "D")
-    return np.arange(np.datetime64(start, "D"), last + 1, step_days).astype("datetime64[ns]")
+    first, last = np.datetime64(start, "D"), np.datetime64(end, "D") - np.timedelta64(horizon_days, "D")
+    days = np.arange(0, (last - first).astype(int) + 1, step_days)
+    return np.asarray(first + days.astype("timedelta64[D]"), dtype="datetime64[ns]")
 
 
 @stage("rate-training-days", run_name="rate-training-days-{region.name}")
@@ -80,12 +82,12 @@ def rate_training_days(
     workspace: Workspace, region: Region, cube: CubeRef, baselines: str, training: str
 ) -> str:
     """Ask ETAS for its expected counts on every training and validation day; return the file."""
-    config = load_training_config(training, workspace.conf)
+    config = load_training(training, workspace.conf)
     split = region.split
     longest = max(config.horizons)
     days = np.concatenate(
         [
-            issue_days(np.datetime64(start), np.datetime64(end), config.issue_step_days, longest)
+            issue_days(start, end, config.issue_step_days, longest)
             for start, end in (
                 (split.train_start, split.train_end),
                 (split.validation_start, split.validation_end),
@@ -93,12 +95,32 @@ def rate_training_days(
         ]
     )
     catalog = load_cube(cube, region).groups["catalog"]
-    rates = Baselines.load(Path(baselines)).etas.forecast_many(catalog, days)
+    rates = Baselines.load(Path(baselines), region).etas.forecast_many(catalog, days)
     path = Path(baselines) / f"etas_rates_{training}.nc"
     temporary = path.with_suffix(".partial")
     rates.astype(np.float32).to_dataset(name="rate").to_netcdf(temporary, engine="h5netcdf")
     temporary.replace(path)
     return str(path)
+
+
+def window_counts(
+    cube: CubeData, issue_times: NDArray[np.datetime64], horizons: Sequence[int]
+) -> xr.DataArray:
+    """Return observed target counts (issue_time, horizon, lat, lon) in [issue_time, issue_time + horizon)."""
+    labels = cube.groups["labels"]["event_count"]
+    parts = [observed_counts(labels, issue_times, horizon) for horizon in horizons]
+    return xr.concat(parts, dim=xr.IndexVariable("horizon", list(horizons)), combine_attrs="drop").transpose(
+        "issue_time", "horizon", "lat", "lon"
+    )
+
+
+def _log_epoch(network: str) -> Callable[[int, dict[str, float]], None]:
+    logger = logging.getLogger(__name__)
+
+    def log(epoch: int, metrics: dict[str, float]) -> None:
+        logger.info("%s epoch %d: validation gain over ETAS %+.4f nats per event", network, epoch, metrics["val_igpe"])
+
+    return log
 
 
 @stage("train-network", run_name="train-{network}-{region.name}")
@@ -113,8 +135,8 @@ def train_network(
     seed: int,
 ) -> str:
     """Train one fusion network; a run that was killed goes on from its last epoch. Return the bundle's folder."""
-    model = load_model_config(network, workspace.conf)
-    recipe = load_training_config(training, workspace.conf)
+    model = load_model(network, workspace.conf)
+    recipe = load_training(training, workspace.conf)
     recipe = recipe.model_copy(
         update={"seed": seed, "num_threads": workspace.threads} | ({"epochs": epochs} if epochs else {})
     )
@@ -129,21 +151,17 @@ def train_network(
     data = load_cube(cube, region)
     with xr.open_dataset(rates, engine="h5netcdf") as file:
         etas = file["rate"].load()
-    recorded: list[dict[str, float]] = []
-
-    def on_epoch(epoch: int, metrics: Mapping[str, float]) -> None:
-        recorded.append({"epoch": float(epoch), **metrics})
-
     bundle = fit(
         data,
         etas,
-        data.groups["labels"]["event_count"],
+        window_counts(data, etas.issue_time.values, recipe.horizons),
         region.split,
         model,
         recipe,
         folder,
-        on_epoch=on_epoch,
+        on_epoch=_log_epoch(network),
         progress=sys.stderr.isatty(),
+        provenance={"code": code_digest(), "baselines": Path(rates).parent.name},
     )
     shutil.copytree(Path(rates).parent, bundle / BASELINES, dirs_exist_ok=True)
     return str(bundle)

@@ -7,9 +7,11 @@ import xarray as xr
 from prefect import task
 from pydantic import BaseModel, Field
 
-from fusion_models.bundle import NetworkForecaster, load_bundle
+from fusion_models.bundle import load_bundle
 from fusion_models.data.asof import as_of
-from tasks.cubes.store import CubeStore, load_cube, write_forecast
+from fusion_models.forecaster import NetworkForecaster
+from tasks.cubes.forecasts import ForecastExists, ForecastManifest, write_forecast
+from tasks.cubes.store import CubeStore, load_cube
 from tasks.fit import BASELINES
 from tasks.regions import Region
 from tasks.register import Serving
@@ -53,15 +55,17 @@ def issue_forecast(workspace: Workspace, region: Region, issue_date: str) -> Iss
     issue = _issue_time(region, issue_date)
     serving = Serving.load(workspace, region)
     ref = CubeStore(workspace.cubes, region.name).latest()
+    if ref is None:
+        raise ValueError(f"region {region.name!r} has no cube in {workspace.cubes}; run the flow build-cube first")
     view = as_of(load_cube(ref, region), issue)
     challenger = Path(serving.trained.bundles[serving.challenger])
-    baselines = Baselines.load(challenger / BASELINES)
-    forecasts = {f.name: f.forecast(view) for f in baselines.all()}
+    baselines = Baselines.load(challenger / BASELINES, region)
+    forecasts = {f.name: f.forecast(view) for f in baselines}
     forecasts[serving.challenger] = NetworkForecaster(load_bundle(challenger), baselines.etas).forecast(view)
     issuer = "etas"
     if serving.champion:
         champion = Path(serving.champion)
-        etas = Baselines.load(champion / BASELINES).etas
+        etas = Baselines.load(champion / BASELINES, region).etas
         issuer = serving.champion_name
         forecasts[issuer] = NetworkForecaster(load_bundle(champion), etas).forecast(view)
     rates = xr.concat(
@@ -69,26 +73,26 @@ def issue_forecast(workspace: Workspace, region: Region, issue_date: str) -> Iss
         dim=xr.IndexVariable("model", np.array(list(forecasts), dtype=object)),
     )
     sentence = _sentence(rates, issuer, region.magnitude_completeness)
-    path = write_forecast(
-        workspace.forecasts,
-        region.name,
-        rates.to_dataset(name="rate").assign_attrs(issued_by=issuer),
-        issue,
-        manifest={
-            "issued_by": issuer,
-            "data_snapshot": ref.snapshot,
-            "model_version": serving.version,
-            "bundle": serving.champion or str(challenger),
-            "code": code_digest(),
-            "magnitude": region.magnitude_completeness,
-            "sentence": sentence,
-        },
+    forecast = rates.to_dataset(name="rate").assign_attrs(
+        issued_by=issuer, magnitude=region.magnitude_completeness, statement=sentence
     )
+    manifest = ForecastManifest(
+        region=region.name,
+        issue_time=str(issue)[:19],
+        data_snapshot=ref.snapshot,
+        model_version=f"{issuer} {serving.champion_version}".strip(),
+        code_version=code_digest(),
+        seed=load_bundle(challenger).card.training.seed,
+    )
+    try:
+        folder = Path(write_forecast(workspace.forecasts, forecast, manifest).path)
+    except ForecastExists as issued_before:
+        folder = issued_before.folder
     catalog = view.catalog()
     recent = catalog.isel(
         event=np.flatnonzero((issue - catalog.origin_time.values) < np.timedelta64(365, "D"))
     )
-    figure = path.parent / "map.png"
+    figure = folder / "map.png"
     if not figure.is_file():
         shown = [n for n in ("smoothed", "etas", serving.challenger) if n in forecasts]
         forecast_map(
@@ -98,4 +102,4 @@ def issue_forecast(workspace: Workspace, region: Region, issue_date: str) -> Iss
             f"(issued by {issuer}; rings: events of the last year)",
             figure,
         )
-    return Issued(path=path, map=figure, issue_time=str(issue)[:19], model=issuer, sentence=sentence)
+    return Issued(path=folder / "forecast.nc", map=figure, issue_time=str(issue)[:19], model=issuer, sentence=sentence)

@@ -35,8 +35,8 @@ class Serving(BaseModel):
     champion: str = Field(
         default="", description="folder of the promoted bundle; empty: ETAS issues the forecast"
     )
-    champion_name: str = ""
-    version: str = ""
+    champion_name: str = Field(default="", description="name of the champion network")
+    champion_version: str = Field(default="", description="its version in the registry")
 
     @staticmethod
     def file(workspace: Workspace, region: Region) -> Path:
@@ -57,7 +57,7 @@ class Serving(BaseModel):
 def _kind(name: str, bundles: dict[str, str]) -> str:
     if name in bundles:
         return "network"
-    return "ablation" if "-without-" in name else "baseline"
+    return "ablation" if "_without_" in name else "baseline"
 
 
 def _numbers(figures: dict[str, object]) -> dict[str, float]:
@@ -109,15 +109,13 @@ def record_run(workspace: Workspace, region: Region, cube: CubeReport, backtest:
     version = tracked.registered.version if tracked.registered else ""
     path = Serving.file(workspace, region)
     previous = Serving.load(workspace, region) if path.is_file() else None
-    serving = Serving(trained=trained, challenger=card["best_network"], version=version)
+    champion: dict[str, str] = {}
     if promotion["promoted"]:
-        serving = serving.model_copy(
-            update={"champion": trained.bundles[card["best_network"]], "champion_name": card["best_network"]}
-        )
+        name = str(card["best_network"])
+        champion = {"champion": trained.bundles[name], "champion_name": name, "champion_version": version}
     elif previous is not None:
-        serving = serving.model_copy(
-            update={"champion": previous.champion, "champion_name": previous.champion_name}
-        )
+        champion = previous.model_dump(include={"champion", "champion_name", "champion_version"})
+    serving = Serving(trained=trained, challenger=card["best_network"], **champion)
     write_json(path, serving.model_dump(mode="json"))
     return Recorded(
         cube=cube,

@@ -44,7 +44,7 @@ def stage(name: str, *, run_name: str | None = None, retries: int = 0) -> Callab
             name=name,
             task_run_name=run_name,
             retries=retries,
-            retry_delay_seconds=[2, 10, 30][:retries] if retries else None,
+            retry_delay_seconds=[2.0, 10.0, 30.0][:retries] if retries else None,
             retry_jitter_factor=0.5 if retries else None,
             persist_result=True,
             cache_key_fn=content_key,

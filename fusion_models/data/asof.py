@@ -59,7 +59,8 @@ class View:
         rows = np.full(n, -1, dtype=np.int64)
         rows[inside] = source.rows[position[inside]]
         return {
-            name: self._masked(source, dims, values, rows) for name, (dims, values) in source.variables.items()
+            name: self._masked(source, dims, values, rows)
+            for name, (dims, values) in source.variables.items()
         }
 
     def days(self, group: str, n: int) -> xr.Dataset:
@@ -159,7 +160,7 @@ def as_of(cube: CubeData, issue_time: np.datetime64 | datetime | date | str) -> 
     """
     if isinstance(issue_time, datetime) and issue_time.tzinfo is not None:
         raise ValueError(f"issue_time must be a naive UTC time, found {issue_time!r}")
-    moment = np.datetime64(issue_time, "ns")
+    moment = np.asarray(issue_time, dtype="datetime64[ns]").reshape(1)[0]
     if np.isnat(moment):
         raise ValueError("issue_time must be a time, found NaT")
     return View(cube, moment)

@@ -33,7 +33,9 @@ def to_inputs(
         positions = np.asarray(arrays[f"{name}.positions"], dtype=np.float32)
         if (positions == positions[:1]).all():
             positions = positions[:1]
-        inputs[name] = Inputs(torch.from_numpy(scaled), torch.from_numpy(mask), torch.from_numpy(positions.copy()))
+        inputs[name] = Inputs(
+            torch.from_numpy(scaled), torch.from_numpy(mask), torch.from_numpy(positions.copy())
+        )
     return inputs
 
 

@@ -92,7 +92,9 @@ class CubeData:
             if name not in ("catalog", "insar", *UNGUARDED)
         }
         object.__setattr__(self, "daily", daily)
-        object.__setattr__(self, "pairs", _pair_group(self.groups["insar"]) if "insar" in self.groups else None)
+        object.__setattr__(
+            self, "pairs", _pair_group(self.groups["insar"]) if "insar" in self.groups else None
+        )
         catalog = _catalog_group(self.groups["catalog"]) if "catalog" in self.groups else None
         object.__setattr__(self, "catalog", catalog)
 
@@ -104,19 +106,29 @@ def nanoseconds(times: NDArray[np.generic]) -> NDArray[np.int64]:
 
 def _available(name: str, dataset: xr.Dataset, dim: str) -> xr.DataArray:
     if "available_time" not in dataset.variables:
-        raise LeakError(f"group {name!r}: expected available_time, found only {sorted(map(str, dataset.variables))}")
+        raise LeakError(
+            f"group {name!r}: expected available_time, found only {sorted(map(str, dataset.variables))}"
+        )
     available = dataset["available_time"]
     if dim not in available.dims:
-        raise LeakError(f"group {name!r}: expected available_time along {dim!r}, found dimensions {available.dims}")
+        raise LeakError(
+            f"group {name!r}: expected available_time along {dim!r}, found dimensions {available.dims}"
+        )
     return available.transpose(dim, ...)
 
 
 def _refuse_early(
-    name: str, variable: str, observed: NDArray[np.bool_], available: NDArray[np.int64], end: NDArray[np.int64]
+    name: str,
+    variable: str,
+    observed: NDArray[np.bool_],
+    available: NDArray[np.int64],
+    end: NDArray[np.int64],
 ) -> None:
     unknown = observed & (available == NAT)
     if unknown.any():
-        raise LeakError(f"group {name!r}: {variable!r} has {int(unknown.sum())} observed values without available_time")
+        raise LeakError(
+            f"group {name!r}: {variable!r} has {int(unknown.sum())} observed values without available_time"
+        )
     early = observed & (available < end)
     if early.any():
         first = np.argwhere(early)[0]
@@ -162,7 +174,7 @@ def _daily_group(name: str, dataset: xr.Dataset) -> DailyGroup:
     variables: dict[str, tuple[tuple[str, ...], NDArray[np.floating]]] = {}
     for key, (var_dims, values) in _guarded_variables(name, dataset, "time", available).items():
         _refuse_early(name, key, _observed(values, var_dims, dims), known, end)
-        variables[key] = (var_dims, values if values.dtype.kind == "f" else values.astype(np.float64))
+        variables[key] = (var_dims, values.astype(values.dtype if values.dtype.kind == "f" else np.float64))
     days = time // DAY_NS
     rows = np.full(int(days[-1] - days[0]) + 1 if days.size else 0, -1, dtype=np.int64)
     rows[days - days[0] if days.size else []] = np.arange(days.size)

@@ -40,7 +40,7 @@ class Batch(NamedTuple):
 
     inputs: dict[str, Inputs]
     rate: Tensor
-    count: Tensor
+    observed: Tensor
 
 
 class SampleSet(Dataset[Batch]):
@@ -59,7 +59,7 @@ class SampleSet(Dataset[Batch]):
 
 
 class EpochOrder(Sampler[list[int]]):
-    """Batches in an order that depends on seed and epoch alone, so that a resumed run sees what the first would have."""
+    """Batches in an order that depends on seed and epoch alone, so that a resumed run sees the same."""
 
     def __init__(self, n: int, batch_size: int, seed: int | None) -> None:
         self.n, self.batch_size, self.seed, self.epoch = n, batch_size, seed, 0

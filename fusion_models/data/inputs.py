@@ -130,16 +130,18 @@ def insar(spec: SampleSpec, view: View) -> tuple[Float64, Float64]:
 def _coarse(n: int, blocks: int) -> Float64:
     """Return the (block, cell) membership matrix of `n` cells in at most `blocks` even blocks."""
     member = np.minimum(np.arange(n) * blocks // n, blocks - 1)
-    return (np.arange(min(blocks, n))[:, None] == np.unique(member, return_inverse=True)[1]).astype(np.float64)
+    rows = np.unique(member, return_inverse=True)[1]
+    return np.asarray(np.arange(min(blocks, n))[:, None] == rows, dtype=np.float64)
 
 
 def weather(spec: SampleSpec, view: View) -> tuple[Float64, Float64]:
-    """Return daily weather averaged over coarse blocks (time, coarse lat, coarse lon, variable); mean of what is there."""
+    """Return daily weather averaged over coarse blocks (time, coarse lat, coarse lon, variable), NaN left out."""
     n_days, names = spec.lookback_days["weather"], spec.variables["weather"]
     rows, columns = (_coarse(n, spec.coarse_cells) for n in spec.n_cells)
-    where = np.einsum("ai,bj,ijk->abk", rows, columns, cell_positions(spec)) / np.einsum(
-        "ai,bj->ab", rows, columns
-    )[..., None]
+    where = (
+        np.einsum("ai,bj,ijk->abk", rows, columns, cell_positions(spec))
+        / np.einsum("ai,bj->ab", rows, columns)[..., None]
+    )
     if not view.has("weather"):
         return np.full((n_days, len(rows), len(columns), len(names)), np.nan), where.reshape(-1, 2)
     arrays = view.day_values("weather", n_days)

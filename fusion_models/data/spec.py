@@ -32,7 +32,9 @@ class SampleSpec(BaseModel):
     latitudes: tuple[float, ...] = Field(description="cell centres, degree")
     longitudes: tuple[float, ...] = Field(description="cell centres, degree")
     modalities: tuple[ModalityName, ...] = Field(description="inputs, in order")
-    variables: dict[str, tuple[str, ...]] = Field(description="names along the last axis, by modality and `cells`")
+    variables: dict[str, tuple[str, ...]] = Field(
+        description="names along the last axis, by modality and `cells`"
+    )
     lookback_days: dict[str, int] = Field(description="windows, days")
     n_events: int = Field(description="length of the event sequence")
     n_pairs: int = Field(description="interferograms")

@@ -1,4 +1,4 @@
-"""One encoder per modality: (values, mask, positions) -> Tokens; masks are inputs, and nothing observed gives masked tokens."""
+"""One encoder per modality: (values, mask, positions) -> Tokens; nothing observed gives masked tokens."""
 
 from typing import Protocol
 

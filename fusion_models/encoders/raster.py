@@ -33,7 +33,7 @@ class RasterEncoder(nn.Module):
         positions: Float[Tensor, "#batch cell 2"],
     ) -> Tokens:
         """Return coarse tokens, and `own` with each cell's pixel; a pixel seen in no frame is masked."""
-        batch, n_frames, n_lat, n_lon, n_variables = values.shape
+        batch, n_frames, n_lat, n_lon, _ = values.shape
         stacked = torch.cat([values, mask.float()], dim=-1).flatten(0, 1).permute(0, 3, 1, 2)
         features = self.convolutions(stacked).reshape(batch, n_frames, -1, n_lat, n_lon)
         seen = mask.any(dim=-1)

@@ -16,7 +16,9 @@ class ConcatFusion(nn.Module):
     def __init__(self, modalities: tuple[str, ...], width: int) -> None:
         super().__init__()
         self.readers = nn.ModuleDict({name: CellReader(width) for name in modalities})
-        self.mix = nn.Sequential(nn.Linear((len(modalities) + 1) * width, width), nn.GELU(), nn.Linear(width, width))
+        self.mix = nn.Sequential(
+            nn.Linear((len(modalities) + 1) * width, width), nn.GELU(), nn.Linear(width, width)
+        )
 
     def forward(self, tokens: Mapping[str, Tokens], queries: Queries) -> Float[Tensor, "batch cell width"]:
         """Return one embedding per cell."""

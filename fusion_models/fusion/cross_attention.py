@@ -34,7 +34,8 @@ class CrossAttentionFusion(nn.Module):
         for name in self.modalities:
             own, own_mask = tokens[name].own, tokens[name].own_mask
             if own is not None and own_mask is not None:
-                fused = fused + torch.where(own_mask[..., None], self.own[name](own), self.missing[name])
+                seen = own_mask.float()[..., None]
+                fused = fused + self.own[name](own) * seen + self.missing[name] * (1.0 - seen)
         embedding = torch.cat([tokens[name].embedding + self.kind[name] for name in self.modalities], dim=1)
         mask = torch.cat([tokens[name].mask for name in self.modalities], dim=1)
         batch = embedding.shape[0]

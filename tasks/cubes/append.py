@@ -1,4 +1,4 @@
-"""How a new answer of a provider joins what is stored: by key, new over old, and unchanged if nothing is new."""
+"""How a provider's new answer joins what is stored: by key, new over old, unchanged if nothing is new."""
 
 from typing import Final
 
@@ -19,7 +19,7 @@ ROW_ORDER: Final[dict[str, tuple[str, ...]]] = {
 
 
 def row_dimension(dataset: xr.Dataset) -> str | None:
-    """Return the dimension along which a group grows (`event`, `record` or `time`); None for static layers."""
+    """Return the dimension along which a group grows (`event`, `record`, `time`); None for static layers."""
     return next((dim for dim in ROW_KEYS if dim in dataset.sizes), None)
 
 
@@ -27,8 +27,8 @@ def merge_rows(old: xr.Dataset | None, new: xr.Dataset) -> xr.Dataset:
     """Return `old` with the rows of `new` added or, where the key is known, replaced; sorted by row.
 
     Keys are the day or moment (gridded), station and time (waveform records), event id and available_time
-    (catalogs). Where rows have stations, `new` replaces exactly its own times and stations; other stations keep
-    what they have, NaN (flag 1, gap) where they have nothing. A key that `new` holds twice: the last row wins.
+    (catalogs). Where rows have stations, `new` replaces exactly its own times and stations; other stations
+    keep what they have, NaN (flag 1, gap) where they have nothing. Of a key given twice the last row wins.
 
     Raises
     ------
@@ -50,9 +50,7 @@ def merge_rows(old: xr.Dataset | None, new: xr.Dataset) -> xr.Dataset:
         old, new = _same_stations(old, new)
     for name, size in new.sizes.items():
         if name != dim and (size != old.sizes[name] or not _equal_axis(old, new, str(name))):
-            raise ValueError(
-                f"axis {name!r} differs from the stored one; a new grid needs a source name of its own"
-            )
+            raise ValueError(f"axis {name!r} differs from the stored one; a new grid needs a new source name")
     old_keys, new_keys = _keys(old, dim), _keys(new, dim)
     kept = old.isel({dim: np.flatnonzero(~old_keys.isin(new_keys))})
     if kept.sizes[dim] == 0:
@@ -74,7 +72,8 @@ def is_prefix(old: xr.Dataset, new: xr.Dataset, dim: str) -> bool:
 def _keys(dataset: xr.Dataset, dim: str) -> pd.Index:
     columns = [np.asarray(dataset[name].values) for name in ROW_KEYS[dim]]
     if len(columns) == 1:
-        return pd.Index(columns[0])
+        index: pd.Index = pd.Index(columns[0])
+        return index
     return pd.MultiIndex.from_arrays(columns)
 
 

@@ -49,11 +49,11 @@ def label_days(catalog: xr.Dataset, region: Region) -> xr.Dataset:
     latest = last_versions(catalog)
     day, cell = _bins(latest, region)
     inside = (day >= 0) & (cell >= 0) & (latest["magnitude"].values >= region.magnitude_completeness)
-    count = np.zeros((days.size, region.latitudes.size * region.longitudes.size), np.int32)
+    shape = (days.size, region.latitudes.size, region.longitudes.size)
+    count = np.zeros((days.size, shape[1] * shape[2]), np.int32)
     np.add.at(count, (day[inside], cell[inside]), 1)
-    count = count.reshape(days.size, region.latitudes.size, region.longitudes.size)
     return xr.Dataset(
-        {"event_count": (("time", "lat", "lon"), count, {"units": "1"})},
+        {"event_count": (("time", "lat", "lon"), count.reshape(shape), {"units": "1"})},
         coords={"time": days, "lat": region.latitudes, "lon": region.longitudes},
     )
 

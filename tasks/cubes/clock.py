@@ -30,7 +30,7 @@ def day_number(times: NDArray[np.generic], days: Times) -> NDArray[np.int64]:
 
 
 def latest(available: NDArray[np.generic], used: NDArray[np.bool_], axis: int) -> NDArray[np.int64]:
-    """Return the latest of the available times that were used, int64 ns; NaT (smallest int64) where none was."""
+    """Return the latest available time that was used, int64 ns; NaT (smallest int64) where none was."""
     stamps = np.asarray(available).astype("datetime64[ns]").astype(np.int64)
     return np.asarray(np.where(used, stamps, NAT).max(axis=axis, initial=NAT))
 
@@ -44,7 +44,7 @@ def trailing_latest(known: NDArray[np.int64], window_days: int) -> NDArray[np.in
 
 
 def not_before_day_end(known: NDArray[np.int64], days: Times) -> Times:
-    """Return available times (time, ...) datetime64[ns] no earlier than the end of their day; NaT stays NaT."""
+    """Return available times (time, ...) datetime64[ns], none before its day's end; NaT stays NaT."""
     end = (days + DAY).astype(np.int64).reshape((-1,) + (1,) * (known.ndim - 1))
     return np.where(known == NAT, NAT, np.maximum(known, end)).astype("datetime64[ns]")
 

@@ -94,7 +94,9 @@ def _gather(
     return np.array(names, dtype=object), place[:, 0], place[:, 1], positions, known
 
 
-def _without_trend(values: Floats, days: NDArray[np.datetime64], training: NDArray[np.bool_]) -> Floats | None:
+def _without_trend(
+    values: Floats, days: NDArray[np.datetime64], training: NDArray[np.bool_]
+) -> Floats | None:
     """Return `values` (time,) less what was fitted on the training days; None if they do not suffice."""
     trend = midas_trend(days[training], values[training])
     if not np.isfinite(trend):

@@ -32,10 +32,10 @@ def robust_fit(design: Floats, values: Floats, steps: int = 8) -> Floats:
         raise ValueError(f"expected at least {design.shape[1]} observed values, found {int(seen.sum())}")
     A, y = design[seen], values[seen]
     weight = np.ones(y.size)
-    terms = np.zeros(design.shape[1])
+    terms: Floats = np.zeros(design.shape[1])
     for _ in range(steps):
         root = np.sqrt(weight)
-        terms = np.linalg.lstsq(A * root[:, None], y * root, rcond=None)[0]
+        terms = np.asarray(np.linalg.lstsq(A * root[:, None], y * root, rcond=None)[0], dtype=np.float64)
         residual = np.abs(y - A @ terms)
         scale = 1.4826 * float(np.median(residual))
         if scale == 0.0:

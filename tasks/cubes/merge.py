@@ -41,7 +41,9 @@ class SourceCount(BaseModel):
     kept: int = Field(description="rows in the merged catalog")
 
 
-def merge_catalogs(catalogs: Mapping[str, xr.Dataset], region: Region) -> tuple[xr.Dataset, dict[str, SourceCount]]:
+def merge_catalogs(
+    catalogs: Mapping[str, xr.Dataset], region: Region
+) -> tuple[xr.Dataset, dict[str, SourceCount]]:
     """Return the merged catalog (event) and, by source name, what became of its rows.
 
     Parameters
@@ -80,7 +82,7 @@ def merge_catalogs(catalogs: Mapping[str, xr.Dataset], region: Region) -> tuple[
     best = rows.groupby("event_id", sort=False)["rank"]
     shared = best.transform("nunique") > 1
     duplicate = shared & (rows["rank"] > best.transform("min"))
-    superseded = rows["rank"] > best.cummin()
+    superseded = _superseded(rows)
     blast_time = rows["available_time"].where(rows["event_type"] != "earthquake")
     blast = rows["available_time"] >= blast_time.groupby(rows["event_id"], sort=False).transform("min")
     small = ~(rows["magnitude"] >= region.magnitude_completeness)
@@ -100,6 +102,19 @@ def merge_catalogs(catalogs: Mapping[str, xr.Dataset], region: Region) -> tuple[
     logger.info("merged catalogs of %s: %s", region.name, {k: v.model_dump() for k, v in report.items()})
     kept = rows.loc[keep].sort_values(["origin_time", "event_id", "available_time"], kind="stable")
     return _dataset(kept), report
+
+
+def _superseded(rows: pd.DataFrame) -> pd.Series:
+    """Return (row,) whether a preferred source had the event no later.
+
+    Sources differ by up to `SAME_TIME` in the origin, and so in publication: so much counts as no later.
+    """
+    superseded = pd.Series(False, index=rows.index)
+    for rank in sorted(rows["rank"].unique())[:-1]:
+        first = rows.loc[rows["rank"] == rank].groupby("event_id", sort=False)["available_time"].min()
+        known = rows["event_id"].map(first)
+        superseded |= (rows["rank"] > rank) & (known <= rows["available_time"] + SAME_TIME)
+    return superseded
 
 
 def _rank(provider: str) -> int:
@@ -139,12 +154,24 @@ def _adopted_ids(known: pd.DataFrame, new: pd.DataFrame) -> NDArray[np.object_]:
     count = np.searchsorted(times, moments + SAME_TIME, side="right") - first
     j = np.repeat(np.arange(moments.size), count)
     i = np.arange(j.size) - np.repeat(np.cumsum(count) - count, count) + np.repeat(first, count)
-    place = {n: (left[n].to_numpy(float)[i], right[n].to_numpy(float)[j]) for n in ("latitude", "longitude", "magnitude")}
-    distance = distances_km(place["latitude"][0], place["longitude"][0], place["latitude"][1], place["longitude"][1])
+    place = {
+        n: (left[n].to_numpy(float)[i], right[n].to_numpy(float)[j])
+        for n in ("latitude", "longitude", "magnitude")
+    }
+    distance = distances_km(
+        place["latitude"][0], place["longitude"][0], place["latitude"][1], place["longitude"][1]
+    )
     difference = np.abs(place["magnitude"][0] - place["magnitude"][1])
-    score = np.abs((times[i] - moments[j]) / SAME_TIME) + distance / SAME_DISTANCE_KM + difference / SAME_MAGNITUDE
-    pairs = pd.DataFrame({"i": i, "j": j, "score": score})
-    pairs = pairs.loc[(distance <= SAME_DISTANCE_KM) & (difference <= SAME_MAGNITUDE + 1e-9)].sort_values("score")
+    score = (
+        np.abs((times[i] - moments[j]) / SAME_TIME)
+        + distance / SAME_DISTANCE_KM
+        + difference / SAME_MAGNITUDE
+    )
+    # What only became known later must not change who matched whom before, or the past would change.
+    later = left["available_time"].to_numpy()[i] > right["available_time"].to_numpy()[j] + SAME_TIME
+    pairs = pd.DataFrame({"i": i, "j": j, "later": later, "score": score})
+    near = (distance <= SAME_DISTANCE_KM) & (difference <= SAME_MAGNITUDE + 1e-9)
+    pairs = pairs.loc[near].sort_values(["later", "score"], kind="stable")
     # Two passes make the pairs one to one: the best partner of each j, then of each i.
     pairs = pairs.drop_duplicates("j").drop_duplicates("i")
     partner = dict(
@@ -189,4 +216,4 @@ def last_versions(catalog: xr.Dataset, moment: NDArray[np.datetime64] | None = N
 
 def end_of_day(times: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
     """Return the midnight that ends each time's UTC day, datetime64[ns]."""
-    return times.astype("datetime64[D]").astype("datetime64[ns]") + DAY
+    return np.asarray(times.astype("datetime64[D]").astype("datetime64[ns]") + DAY, dtype="datetime64[ns]")

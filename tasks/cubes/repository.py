@@ -1,7 +1,7 @@
 """One writer, atomic commits, readable history: what the observation store and the cube store share.
 
-Only `store.py` uses this file. Icechunk on a local disk is not safe for two writers at once, so a file lock beside
-the repository lets one in at a time; a writer that dies releases it, and its uncommitted chunks are never seen.
+Only `store.py` uses this file. Icechunk on a local disk is not safe for two writers at once, so a file lock
+beside the repository lets one in at a time; a writer that dies releases it, and its chunks are never seen.
 """
 
 from collections.abc import Iterator
@@ -60,9 +60,8 @@ class Repository:
 
         Manifests are split every 1,000 chunks of the growing axis, so that a late append stays cheap.
         """
-        by_row = {icechunk.ManifestSplitDimCondition.Axis(0): 1000}
         splitting = icechunk.ManifestSplittingConfig.from_dict(
-            {icechunk.ManifestSplitCondition.AnyArray(): by_row}
+            {icechunk.ManifestSplitCondition.AnyArray(): {icechunk.ManifestSplitDimCondition.Axis(0): 1000}}
         )
         config = icechunk.RepositoryConfig(
             manifest=icechunk.ManifestConfig(splitting=splitting), inline_chunk_threshold_bytes=512
@@ -85,11 +84,14 @@ class Repository:
         """Return the paths of the groups that hold arrays, sorted."""
         if not self.exists():
             return []
-        members = zarr.open_group(self._reader(snapshot), mode="r").members(max_depth=None)
+        try:
+            members = zarr.open_group(self._reader(snapshot), mode="r").members(max_depth=None)
+        except zarr.errors.GroupNotFoundError:
+            return []
         return sorted({path.rpartition("/")[0] for path, node in members if isinstance(node, zarr.Array)})
 
     def read(self, group: str, snapshot: str | None = None) -> xr.Dataset | None:
-        """Return `group` lazily, in stored chunks, at `snapshot` (default: the newest); None if it is not there.
+        """Return `group` lazily, in stored chunks, at `snapshot` (default: newest); None if absent.
 
         Raises
         ------
@@ -105,7 +107,8 @@ class Repository:
         except zarr.errors.GroupNotFoundError:
             return None
         # Variable-length strings come back as StringDType, which object comparisons do not expect.
-        return canonical(dataset)
+        # Zarr lists arrays in no order; who stacks variables needs one.
+        return canonical(dataset[sorted(map(str, dataset.data_vars))])
 
     @contextmanager
     def writing(self, message: str, timeout_s: float) -> Iterator[icechunk.Session]:
@@ -151,7 +154,7 @@ class Repository:
 
 
 def put_group(session: icechunk.Session, group: str, dataset: xr.Dataset) -> None:
-    """Write `dataset` as the whole of `group`; times as int64 ns, flags without fill value, about 1 M values a chunk."""
+    """Write `dataset` as the whole of `group`: times as int64 ns, flags without fill value, about 1 M a chunk."""
     plain = canonical(dataset.compute().drop_encoding())
     encoding: dict[str, dict[str, object]] = {}
     for name, array in plain.variables.items():
@@ -170,9 +173,8 @@ def drop_group(session: icechunk.Session, group: str) -> None:
 def extend_group(session: icechunk.Session, group: str, rows: xr.Dataset, dim: str) -> None:
     """Append `rows` to `group` along `dim`; their other axes must be the stored ones."""
     fixed = [n for n, v in rows.variables.items() if dim not in v.dims]
-    canonical(rows.drop_vars(fixed).drop_encoding()).to_zarr(
-        session.store, group=group, append_dim=dim, consolidated=False
-    )
+    plain = canonical(rows.drop_vars(fixed).drop_encoding())
+    plain.to_zarr(session.store, group=group, append_dim=dim, consolidated=False)
 
 
 def _chunks(array: xr.Variable) -> tuple[int, ...]:

@@ -55,8 +55,8 @@ class ObservationStore:
     ) -> str:
         """Add a provider's answer to `group` and return the id of the snapshot that holds it.
 
-        Rows join by key (see `merge_rows`). The same answer twice commits nothing and returns the same id; later
-        rows are appended; a revised value makes a new snapshot, and the old one stays readable. `window` only
+        Rows join by key (see `merge_rows`). The same answer twice commits nothing and returns the same id;
+        later rows are appended; a revised value makes a new snapshot, and the old one stays readable. `window` only
         goes into the commit's message: rows of a window that the provider no longer sends stay.
 
         Raises

@@ -23,6 +23,8 @@ class Events(NamedTuple):
     magnitude : array (event,)
     inside : bool array (event,)
         Whether the event lies in the target box.
+    row : int array (event,)
+        Row of the catalog it came from.
     """
 
     days: Floats
@@ -30,15 +32,25 @@ class Events(NamedTuple):
     y: Floats
     magnitude: Floats
     inside: NDArray[np.bool_]
+    row: NDArray[np.int64]
 
     def take(self, chosen: NDArray[np.bool_]) -> "Events":
         """Return the chosen events."""
-        return Events(*(column[chosen] for column in self))
+        return Events(
+            self.days[chosen],
+            self.x[chosen],
+            self.y[chosen],
+            self.magnitude[chosen],
+            self.inside[chosen],
+            self.row[chosen],
+        )
 
 
 def to_days(times: NDArray[np.datetime64] | np.datetime64) -> Floats:
     """Return days since 1970-01-01 UTC; NaT becomes NaN."""
-    return np.asarray((np.asarray(times, dtype="datetime64[ns]") - _EPOCH) / np.timedelta64(1, "D"), np.float64)
+    return np.asarray(
+        (np.asarray(times, dtype="datetime64[ns]") - _EPOCH) / np.timedelta64(1, "D"), np.float64
+    )
 
 
 def known_at(catalog: xr.Dataset, issue_time: np.datetime64) -> xr.Dataset:
@@ -52,7 +64,7 @@ def known_at(catalog: xr.Dataset, issue_time: np.datetime64) -> xr.Dataset:
         UTC.
     """
     available = catalog["available_time"].to_numpy().astype("datetime64[ns]")
-    rows = np.flatnonzero(available <= np.datetime64(issue_time, "ns"))
+    rows = np.flatnonzero(available <= issue_time)
     rows = rows[np.argsort(available[rows], kind="stable")]
     _, last = np.unique(catalog["event_id"].to_numpy()[rows].astype(str)[::-1], return_index=True)
     chosen = rows[len(rows) - 1 - last]
@@ -92,7 +104,7 @@ def select_events(catalog: xr.Dataset, region: Region) -> Events:
     x, y = Plane.of(region).project(latitude, longitude)
     order = np.flatnonzero(keep)
     order = order[np.argsort(days[order], kind="stable")]
-    return Events(days[order], x[order], y[order], magnitude[order], inside[order])
+    return Events(days[order], x[order], y[order], magnitude[order], inside[order], order)
 
 
 def training_window(region: Region) -> tuple[float, float]:

@@ -78,10 +78,9 @@ def b_positive(magnitudes: Floats, step: float = 0.0) -> Estimate:
     if used.size < 2:
         raise ValueError(f"b-positive: expected two positive differences or more, found {used.size}")
     excess = float(used.mean()) - smallest
-    if step > 0:
-        beta = math.log1p(step / excess) / step if excess > 0 else math.inf
-    else:
-        beta = 1.0 / excess
+    if excess <= 0:
+        raise ValueError("b-positive: expected differences of more than one step, found one step only")
+    beta = math.log1p(step / excess) / step if step > 0 else 1.0 / excess
     b = beta / math.log(10.0)
     return Estimate(b, b / math.sqrt(used.size), int(used.size))
 
@@ -116,7 +115,9 @@ def maximum_curvature(
         If there are no magnitudes or one is not finite.
     """
     if magnitudes.size == 0 or not np.isfinite(magnitudes).all():
-        raise ValueError(f"completeness: expected finite magnitudes, found {magnitudes.size} with NaN or none")
+        raise ValueError(
+            f"completeness: expected finite magnitudes, found {magnitudes.size} with NaN or none"
+        )
     rng = np.random.default_rng(seed)
     modes = [_mode(rng.choice(magnitudes, magnitudes.size), step) for _ in range(draws)]
     value = round(_mode(magnitudes, step) + correction, 6)

@@ -22,7 +22,9 @@ Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 NEIGHBOURS = 5
-_START = np.array([math.nan, math.log(0.5), 1.2, math.log(0.01), math.log(0.15), math.log(0.5), 1.0, math.log(0.6)])
+_START = np.array(
+    [math.nan, math.log(0.5), 1.2, math.log(0.01), math.log(0.15), math.log(0.5), 1.0, math.log(0.6)]
+)
 # Wider than any published fit; they only stop small catalogs from running to a degenerate corner.
 _BOUNDS = (
     (-20.0, 10.0),
@@ -133,7 +135,9 @@ def pair_reach_km(magnitude: Floats) -> Floats:
 TRUNCATION = "pairs beyond max(100 km, 10 rupture lengths) dropped; no limit in time"
 
 
-def _problem(events: Events, plane: Plane, region: Region, window: tuple[float, float], beta: float) -> Problem:
+def _problem(
+    events: Events, plane: Plane, region: Region, window: tuple[float, float], beta: float
+) -> Problem:
     m = events.magnitude - region.magnitude_completeness
     return Problem(
         t=events.days,
@@ -159,7 +163,11 @@ def _maximise(theta: Floats, problem: Problem, tolerance: float) -> tuple[Floats
         return -value / n, -slopes / n
 
     found = minimize(
-        objective, theta, jac=True, method="L-BFGS-B", bounds=_BOUNDS,
+        objective,
+        theta,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=_BOUNDS,
         options={"maxiter": 100, "ftol": tolerance, "gtol": 1e-5},
     )
     return np.asarray(found.x, np.float64), -float(found.fun) * n, bool(found.success)
@@ -172,12 +180,12 @@ def _at_bound(theta: Floats) -> NDArray[np.bool_]:
 def _standard_errors(theta: Floats, problem: Problem) -> dict[str, float]:
     free = np.flatnonzero(~_at_bound(theta))
     step = 1e-4
+    base = log_likelihood(theta, problem)[1]
     columns = []
     for k in free:
         shift = np.zeros(theta.size)
         shift[k] = step
-        up, down = log_likelihood(theta + shift, problem)[1], log_likelihood(theta - shift, problem)[1]
-        columns.append((up - down)[free] / (2 * step))
+        columns.append((log_likelihood(theta + shift, problem)[1] - base)[free] / step)
     hessian = -np.array(columns)
     errors = np.full(theta.size, math.nan)
     try:
@@ -226,16 +234,16 @@ def fit_etas(catalog: xr.Dataset, region: Region, rounds: int = 3) -> EtasModel:
     problem = _problem(events, plane, region, window, b * math.log(10.0))
     theta = _START.copy()
     theta[0] = math.log(0.5 * n / (window[1] - window[0]))
-    theta, value, converged = _maximise(theta, problem, 1e-6)
+    theta, value, converged = _maximise(theta, problem, 1e-5)
     chosen = events.take(targets)
     weight = np.ones(n)
-    for _ in range(rounds):
+    for done in range(1, rounds + 1):
         _, _, rate = log_likelihood(theta, problem)
         weight = math.exp(theta[0]) * problem.background[targets] / rate
         background = problem.background.copy()
         background[targets] = smoothed_density(chosen, weight, plane, NEIGHBOURS)
         problem = problem._replace(background=background)
-        theta, value, converged = _maximise(theta, problem, 1e-8)
+        theta, value, converged = _maximise(theta, problem, 1e-8 if done == rounds else 1e-6)
         log.info("ETAS %s: log-likelihood %.3f, branching ratio %.3f", region.name, value, math.exp(theta[1]))
     log_mean, _ = mean_productivity(float(theta[2]), problem.beta, problem.m_range)
     parameters = EtasParameters(

@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 
 NAMES = ("log_mu", "log_n", "alpha", "log_c", "log_p1", "log_d", "gamma", "log_q1")
 
+
 class Problem(NamedTuple):
     """One likelihood: the parents up to the end of the window, and which of them are targets.
 
@@ -73,8 +74,18 @@ def mean_productivity(alpha: float, beta: float, m_range: float) -> tuple[float,
 
 @njit(fastmath=True)
 def _pairs(
-    t: Floats, x: Floats, y: Floats, m: Floats, target: NDArray[np.bool_], reach2: Floats,
-    log_kappa: Floats, scale: Floats, c: float, p: float, q: float, out: Floats,
+    t: Floats,
+    x: Floats,
+    y: Floats,
+    m: Floats,
+    target: NDArray[np.bool_],
+    reach2: Floats,
+    log_kappa: Floats,
+    scale: Floats,
+    c: float,
+    p: float,
+    q: float,
+    out: Floats,
 ) -> None:
     """Write the triggered rate at each target and the sums its gradient needs into out (event, 7)."""
     for i in range(t.size):
@@ -110,8 +121,19 @@ def _pairs(
 
 @njit(cache=True, fastmath=True)
 def _compensator(
-    t: Floats, x: Floats, y: Floats, m: Floats, start: float, end: float, box: Floats,
-    kappa: Floats, scale: Floats, c: float, p: float, q: float, out: Floats,
+    t: Floats,
+    x: Floats,
+    y: Floats,
+    m: Floats,
+    start: float,
+    end: float,
+    box: Floats,
+    kappa: Floats,
+    scale: Floats,
+    c: float,
+    p: float,
+    q: float,
+    out: Floats,
 ) -> None:
     """Add to out (7,) the expected triggered targets and their derivatives: ln K, m, c, p, ln D, m ln D, q."""
     for j in range(t.size):
@@ -161,13 +183,21 @@ def log_likelihood(theta: Floats, problem: Problem) -> tuple[float, Floats, Floa
     log_k = math.log(n) - log_mean
     scale = d * np.exp(gamma * problem.m)
     log_production = log_k + alpha * problem.m
-    log_kappa = (
-        log_production + math.log(p1) + p1 * math.log(c) + math.log(q1 / math.pi) + q1 * np.log(scale)
-    )
+    log_kappa = log_production + math.log(p1) + p1 * math.log(c) + math.log(q1 / math.pi) + q1 * np.log(scale)
     sums = np.zeros((problem.t.size, 7))
     _pairs(
-        problem.t, problem.x, problem.y, problem.m, problem.target, problem.reach2,
-        log_kappa, scale, c, p, q, sums,
+        problem.t,
+        problem.x,
+        problem.y,
+        problem.m,
+        problem.target,
+        problem.reach2,
+        log_kappa,
+        scale,
+        c,
+        p,
+        q,
+        sums,
     )
     sums = sums[problem.target]
     base = mu * problem.background[problem.target]
@@ -175,31 +205,46 @@ def log_likelihood(theta: Floats, problem: Problem) -> tuple[float, Floats, Floa
     # d ln(w)/d(...) of every pair has a part that depends on the pair and a part that does not.
     w, by_m, by_c, by_p, by_d, by_g, by_q = (sums / rate[:, None]).sum(axis=0)
     log_scale_sum = math.log(d) * w + gamma * by_m
-    slopes = np.array([
-        (base / rate).sum(),
-        w,
-        by_m - mean_m * w,
-        p1 * w - c * p * by_c,
-        p1 * ((1.0 / p1 + math.log(c)) * w - by_p),
-        q1 * w - q * by_d,
-        q1 * by_m - q * by_g,
-        q1 * (w / q1 + log_scale_sum - by_q),
-    ])
+    slopes = np.array(
+        [
+            (base / rate).sum(),
+            w,
+            by_m - mean_m * w,
+            p1 * w - c * p * by_c,
+            p1 * ((1.0 / p1 + math.log(c)) * w - by_p),
+            q1 * w - q * by_d,
+            q1 * by_m - q * by_g,
+            q1 * (w / q1 + log_scale_sum - by_q),
+        ]
+    )
     expected = np.zeros(7)
     _compensator(
-        problem.t, problem.x, problem.y, problem.m, problem.start, problem.end, problem.box,
-        np.exp(log_production), scale, c, p, q, expected,
+        problem.t,
+        problem.x,
+        problem.y,
+        problem.m,
+        problem.start,
+        problem.end,
+        problem.box,
+        np.exp(log_production),
+        scale,
+        c,
+        p,
+        q,
+        expected,
     )
     background_count = mu * (problem.end - problem.start)
-    slopes -= np.array([
-        background_count,
-        expected[0],
-        expected[1] - mean_m * expected[0],
-        c * expected[2],
-        p1 * expected[3],
-        expected[4],
-        expected[5],
-        q1 * expected[6],
-    ])
+    slopes -= np.array(
+        [
+            background_count,
+            expected[0],
+            expected[1] - mean_m * expected[0],
+            c * expected[2],
+            p1 * expected[3],
+            expected[4],
+            expected[5],
+            q1 * expected[6],
+        ]
+    )
     value = float(np.log(rate).sum() - background_count - expected[0])
     return value, slopes, rate

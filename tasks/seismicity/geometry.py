@@ -1,5 +1,6 @@
 """The plane and the cells in which seismicity models work: one projection, one grid, one box per region."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,17 +70,17 @@ class Plane:
         bounds = region.bounds
         latitude = 0.5 * (bounds.south + bounds.north)
         longitude = 0.5 * (bounds.west + bounds.east)
-        north_km = np.radians(1.0) * EARTH_RADIUS_KM
-        east_km = float(north_km * np.cos(np.radians(latitude)))
+        north_km = math.radians(1.0) * EARTH_RADIUS_KM
+        east_km = north_km * math.cos(math.radians(latitude))
         return cls(
             latitude=latitude,
             longitude=longitude,
-            south=float((bounds.south - latitude) * north_km),
-            north=float((bounds.north - latitude) * north_km),
+            south=(bounds.south - latitude) * north_km,
+            north=(bounds.north - latitude) * north_km,
             west=(bounds.west - longitude) * east_km,
             east=(bounds.east - longitude) * east_km,
             dx=region.resolution_deg * east_km,
-            dy=float(region.resolution_deg * north_km),
+            dy=region.resolution_deg * north_km,
             rows=len(region.latitudes),
             columns=len(region.longitudes),
         )
@@ -96,17 +97,17 @@ class Plane:
 
     def project(self, latitude: ArrayLike, longitude: ArrayLike) -> tuple[Floats, Floats]:
         """Return km east and km north of the origin for positions in degrees."""
-        north_km = np.radians(1.0) * EARTH_RADIUS_KM
-        east_km = north_km * np.cos(np.radians(self.latitude))
+        north_km = math.radians(1.0) * EARTH_RADIUS_KM
+        east_km = north_km * math.cos(math.radians(self.latitude))
         x = (np.asarray(longitude, dtype=np.float64) - self.longitude) * east_km
         y = (np.asarray(latitude, dtype=np.float64) - self.latitude) * north_km
-        return x, y
+        return np.asarray(x, np.float64), np.asarray(y, np.float64)
 
     def edges(self, margin_cells: int = 0) -> tuple[Floats, Floats]:
         """Return the cell edges of the box grown by whole cells: (columns + 1,) and (rows + 1,), km."""
         x = self.west + self.dx * np.arange(-margin_cells, self.columns + margin_cells + 1)
         y = self.south + self.dy * np.arange(-margin_cells, self.rows + margin_cells + 1)
-        return x, y
+        return np.asarray(x, np.float64), np.asarray(y, np.float64)
 
 
 def on_cells(values: Floats, region: Region) -> xr.DataArray:

@@ -28,8 +28,8 @@ def bandwidths(x: Floats, y: Floats, neighbours: int) -> Floats:
     if count < 1:
         return np.full(x.size, 10.0)
     points = np.column_stack([x, y])
-    distance, _ = cKDTree(points).query(points, k=[count + 1])
-    return np.maximum(np.asarray(distance[:, 0], np.float64), SMALLEST_BANDWIDTH_KM)
+    distance = np.asarray(cKDTree(points).query(points, k=[count + 1])[0], np.float64)
+    return np.maximum(distance[:, 0], SMALLEST_BANDWIDTH_KM)
 
 
 def smoothed_cells(events: Events, weight: Floats, plane: Plane, neighbours: int) -> Floats:
@@ -50,7 +50,7 @@ def smoothed_cells(events: Events, weight: Floats, plane: Plane, neighbours: int
     edges_x, edges_y = plane.edges()
     mass = (weight[:, None] * cell_masses(events.x, events.y, scale, Q1, edges_x, edges_y)).sum(axis=0)
     share = (1.0 - UNIFORM_SHARE) * mass / mass.sum() + UNIFORM_SHARE / mass.size
-    return share.reshape(plane.rows, plane.columns)
+    return np.asarray(share.reshape(plane.rows, plane.columns))
 
 
 def smoothed_density(events: Events, weight: Floats, plane: Plane, neighbours: int) -> Floats:
@@ -59,7 +59,9 @@ def smoothed_density(events: Events, weight: Floats, plane: Plane, neighbours: i
     mass = weight * cell_masses(events.x, events.y, scale, Q1, *_box_as_cell(plane))[:, 0]
     others = mass.sum() - mass
     density = density_at(events.x, events.y, events.x, events.y, scale, weight, Q1, True)
-    return (1.0 - UNIFORM_SHARE) * density / np.maximum(others, 1e-12) + UNIFORM_SHARE / plane.area
+    return np.asarray(
+        (1.0 - UNIFORM_SHARE) * density / np.maximum(others, 1e-12) + UNIFORM_SHARE / plane.area
+    )
 
 
 def _box_as_cell(plane: Plane) -> tuple[Floats, Floats]:

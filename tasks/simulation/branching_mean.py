@@ -1,4 +1,4 @@
-"""Mean offspring of all generations: the linear Volterra equation E[N] = direct + E[N] * kernel on cells and lead bins."""
+"""Mean offspring of all generations: the linear Volterra equation E[N] = direct + E[N] * kernel."""
 
 from dataclasses import dataclass
 
@@ -33,8 +33,9 @@ class BranchingMean:
     def of(cls, domain: Domain, law: EtasLaw, edges: Floats, horizons: Floats) -> "BranchingMean":
         """Return the solution of the Volterra equation for each wavenumber, by one triangular solve each.
 
-        Parents are taken as uniform within their bin and cell, and their magnitudes as drawn anew: the mean kernel is the
-        productivity-weighted mean over magnitudes. Offspring that leave the padded grid come back on its other side.
+        Parents are taken as uniform within their bin and cell, and their magnitudes as drawn anew: the mean
+        kernel is the productivity-weighted mean over magnitudes. Offspring that leave the padded grid come back
+        on its other side.
         """
         start, stop = edges[:-1], edges[1:]
 
@@ -77,4 +78,4 @@ def _mean_kernel(domain: Domain, law: EtasLaw, size: int) -> Floats:
             x, y = np.full(len(magnitude), px * dx), np.full(len(magnitude), py * dy)
             mass = law.cell_mass(edges * dx, edges * dy, x, y, magnitude)
             kernel += np.tensordot(weight, mass, axes=1) / PARENT_PLACES**2
-    return kernel / kernel.sum()
+    return np.asarray(kernel / kernel.sum())

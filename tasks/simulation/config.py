@@ -20,7 +20,9 @@ class FaultConfig(_Frozen):
     end_latitude: float = Field(ge=-90, le=90, description="latitude of the other end, degree north")
     end_longitude: float = Field(ge=-180, le=180, description="longitude of the other end, degree east")
     dip_deg: float = Field(gt=0, le=90, description="dip, degree, down to the right of start to end")
-    rake_deg: float = Field(ge=-180, le=180, description="slip direction on the plane, degree (Aki and Richards)")
+    rake_deg: float = Field(
+        ge=-180, le=180, description="slip direction on the plane, degree (Aki and Richards)"
+    )
     half_width_km: float = Field(gt=0, description="standard deviation of seismicity across the fault, km")
     share: float = Field(gt=0, le=1, description="share of the background, 1")
 
@@ -57,7 +59,9 @@ class SlowSlipConfig(_Frozen):
 
     per_year: float = Field(ge=0, description="Poisson rate of arrivals, 1/yr")
     radius_km: tuple[float, float] = Field(description="uniform range of the patch radius, km")
-    factor: tuple[float, float] = Field(description="uniform range of the background's factor at the centre, 1")
+    factor: tuple[float, float] = Field(
+        description="uniform range of the background's factor at the centre, 1"
+    )
     duration_mean_days: float = Field(gt=0, description="mean of the gamma distributed duration, day")
     duration_shape: float = Field(gt=0, description="shape of the gamma distributed duration, 1")
     moment_magnitude: tuple[float, float] = Field(description="uniform range of the moment magnitude")
@@ -83,7 +87,9 @@ class WeatherConfig(_Frozen):
     wet_after_wet: float = Field(gt=0, lt=1, description="probability of a wet day after a wet one, 1")
     rain_shape: float = Field(gt=0, description="shape of the gamma distributed amount of a wet day, 1")
     rain_mean_mm: float = Field(gt=0, description="annual mean amount of a wet day, mm")
-    rain_season: float = Field(ge=0, lt=1, description="relative seasonal amplitude of the amount, peak in January")
+    rain_season: float = Field(
+        ge=0, lt=1, description="relative seasonal amplitude of the amount, peak in January"
+    )
     load_memory_days: float = Field(gt=0, description="e-folding time of stored water, day")
     load_scale_mm: float = Field(gt=0, description="stored water per unit of load anomaly, mm")
     temperature_mean_k: float = Field(gt=0, description="mean 2 m temperature at sea level, K")

@@ -7,13 +7,14 @@ import numpy as np
 from tasks.simulation.faults import Fault, nearest_fault
 from tasks.simulation.geometry import Floats
 from tasks.simulation.okada import Rectangle, displacement
+from tasks.simulation.seismicity import list_events
 from tasks.simulation.slow_slip import SlowSlip
 from tasks.simulation.world import World
 
 
 @dataclass(frozen=True)
 class Source:
-    """A dislocation and the share of its slip that has happened: of a slow slip, or of an earthquake at `time`, days."""
+    """A dislocation with its slip history: that of a slow slip, or of an earthquake at `time`, days."""
 
     rectangle: Rectangle
     time: float
@@ -36,11 +37,13 @@ def moment(magnitude: float) -> float:
     return float(10 ** (1.5 * magnitude + 9.1))
 
 
-def earthquake_rectangle(x: float, y: float, depth_km: float, magnitude: float, fault: Fault, mu: float) -> Rectangle:
+def earthquake_rectangle(
+    x: float, y: float, depth_km: float, magnitude: float, fault: Fault, mu: float
+) -> Rectangle:
     """Return the rupture of an earthquake, centred on its hypocentre.
 
-    Length and width at depth after Wells and Coppersmith (1994, table 2A, all slip types); slip from the moment. A rupture
-    that would reach into the air is moved down.
+    Length and width at depth after Wells and Coppersmith (1994, table 2A, all slip types); slip from the
+    moment. A rupture that would reach into the air is moved down.
     """
     length = 10 ** (0.59 * magnitude - 2.44)
     width = min(10 ** (0.32 * magnitude - 1.01), 18.0)
@@ -78,7 +81,7 @@ def _centred(
 
 
 def sources_of(world: World) -> list[Source]:
-    """Return every dislocation of the world: slow slip, and earthquakes of at least `coseismic_magnitude` near the box."""
+    """Return the dislocations of the world: slow slip, and earthquakes from `coseismic_magnitude` near the box."""
     c, s = world.config.deformation, world.config.slow_slip
     mu = c.shear_modulus_pa
     sources = [
@@ -87,7 +90,7 @@ def sources_of(world: World) -> list[Source]:
     reach = 100.0
     x, y = world.domain.x_edges, world.domain.y_edges
     large = world.events[world.events["magnitude"] >= c.coseismic_magnitude]
-    for event in large.itertuples(index=False):
+    for event in list_events(large):
         near = x[0] - reach < event.x_km < x[-1] + reach and y[0] - reach < event.y_km < y[-1] + reach
         if not near:
             continue

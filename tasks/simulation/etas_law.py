@@ -12,9 +12,10 @@ from tasks.simulation.geometry import Floats
 class EtasLaw:
     """Productivity x Omori-Utsu x isotropic power law, and truncated Gutenberg-Richter.
 
-    An event of magnitude m has kappa(m) = A exp(alpha (m - m0)) direct offspring in the mean, with A such that the mean
-    over magnitudes is `branching_ratio`. Delay: (p - 1)/c (1 + t/c)^-p. Place: sqrt(D)/(2 pi) (r^2 + D)^(-3/2),
-    D = d exp(gamma (m - m0)): the power law with q = 3/2, whose integral over a rectangle is elementary.
+    An event of magnitude m has kappa(m) = A exp(alpha (m - m0)) direct offspring in the mean, with A such that
+    the mean over magnitudes is `branching_ratio`. Delay: (p - 1)/c (1 + t/c)^-p. Place: sqrt(D)/(2 pi) (r^2 +
+    D)^(-3/2), D = d exp(gamma (m - m0)): the power law with q = 3/2, whose integral over a rectangle is
+    elementary.
     """
 
     config: SeismicityConfig
@@ -22,7 +23,7 @@ class EtasLaw:
 
     @property
     def beta(self) -> float:
-        """b ln 10."""
+        """B ln 10."""
         return float(self.config.b_value * np.log(10))
 
     @property
@@ -34,7 +35,9 @@ class EtasLaw:
 
     def productivity(self, magnitude: Floats) -> Floats:
         """Return the mean number of direct offspring."""
-        return np.asarray(self.productivity_min * np.exp(self.config.alpha * (magnitude - self.magnitude_min)))
+        return np.asarray(
+            self.productivity_min * np.exp(self.config.alpha * (magnitude - self.magnitude_min))
+        )
 
     def omori_density(self, delay: Floats) -> Floats:
         """Return the density of delays, 1/day; 0 for delays below zero."""

@@ -56,8 +56,9 @@ class Expectation:
     def oracle(self, issue: Floats, horizons: Floats) -> Floats:
         """Return mean counts (issue, horizon, lat, lon) given every event, slip and load up to each issue time (days).
 
-        The mean of the branching process by a linear Volterra equation; that of the background from the law of durations,
-        arrivals and rain, in closed form. It is the mean over all futures, with no draw and no look at the realised one.
+        The mean of the branching process by a linear Volterra equation; that of the background from the law of
+        durations, arrivals and rain, in closed form. It is the mean over all futures, with no draw and no look
+        at the realised one.
         """
         edges = lead_bins(horizons)
         branching = BranchingMean.of(self.background.domain, self.law, edges, horizons)
@@ -119,7 +120,9 @@ class Expectation:
         leads = int(np.ceil(edges[-1])) + 1
         day = np.floor(issue + 1e-9).astype(np.int64)
         if day.min() < 0 or day.max() >= len(self.load):
-            raise ValueError(f"issue times must lie within the world, found days {issue.min():g} to {issue.max():g}")
+            raise ValueError(
+                f"issue times must lie within the world, found days {issue.min():g} to {issue.max():g}"
+            )
         factor = self.rain_law.expected_factor(beta, day, self.load[day], self.wet[day], leads)
         steps = np.unique(np.concatenate([edges, np.arange(0, edges[-1])]))
         into_bin = np.searchsorted(edges, steps[:-1], side="right") - 1

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tasks.regions import Region
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 KM_PER_DEGREE = np.pi * 6371.0 / 180.0
 SUBDIVISIONS = 5
 

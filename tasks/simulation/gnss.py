@@ -11,6 +11,7 @@ from scipy.signal import fftconvolve
 from tasks.simulation.deformation import Deformation
 from tasks.simulation.geometry import KM_PER_DEGREE, Floats
 from tasks.simulation.rain import YEAR
+from tasks.simulation.seismicity import list_events
 from tasks.simulation.terrain import elevation_at
 from tasks.simulation.world import World, stream
 
@@ -25,8 +26,8 @@ MJD_2000 = 51544
 class GnssNetwork:
     """Positions (day, station, 3) m east, north, up relative to the station's start; NaN where there is none.
 
-    `signal` is the part that the ground does for tectonic reasons (deformation and secular motion), `sigma` (day, station, 3)
-    what the processing states. `steps` lists (station index, day) of equipment changes.
+    `signal` is the part that the ground does for tectonic reasons (deformation and secular motion), `sigma`
+    (day, station, 3) what the processing states. `steps` lists (station index, day) of equipment changes.
     """
 
     names: list[str]
@@ -42,7 +43,7 @@ class GnssNetwork:
 def flicker_noise(days: int, series: int, rng: np.random.Generator) -> Floats:
     """Return flicker noise (day, series) of amplitude 1 m/yr^0.25, spectral slope -1.
 
-    Fractional differencing of order 1/2 (Kasdin 1995, eq. 102) of white noise with deviation dt^(1/4), dt in years
+    Fractional differencing of order 1/2 (Kasdin 1995) of white noise with deviation dt^(1/4), dt in years
     (Williams 2003).
     """
     k = np.arange(1, days)
@@ -64,10 +65,11 @@ def simulate_gnss(world: World) -> GnssNetwork:
     noon = np.arange(days) + 0.5
     x, y = world.domain.plane.to_km(latitude, longitude)
     velocity = np.zeros((n, 3))
-    # interseismic motion: east grows across the middle of the region as above a locked fault (Savage and Burford 1973)
+    # east grows across the middle of the region as above a locked fault (Savage and Burford 1973)
     velocity[:, 0] = c.secular_m_yr * (0.5 + np.arctan(y / 15.0) / np.pi)
     signal = Deformation.at(world, x, y).series(noon) + noon[:, None, None] / YEAR * velocity
-    steps = [(s, int(d)) for s in range(n) for d in rng.uniform(0, days, rng.poisson(c.offsets_per_year * days / YEAR))]
+    mean_steps = c.offsets_per_year * days / YEAR
+    steps = [(s, int(day)) for s in range(n) for day in rng.uniform(0, days, rng.poisson(mean_steps))]
     position = signal + _seasonal(world, noon, n, rng) + _noise(world, n, rng)
     for station, day in steps:
         position[day:, station] += rng.normal(0, (0.005, 0.005, 0.012))
@@ -95,7 +97,9 @@ def _noise(world: World, n: int, rng: np.random.Generator) -> Floats:
     c, days = world.config.gnss, world.days
     white = np.array([c.white_horizontal_m, c.white_horizontal_m, c.white_up_m])
     flicker = np.array([c.flicker_horizontal_m, c.flicker_horizontal_m, c.flicker_up_m])
-    out = white * rng.standard_normal((days, n, 3)) + flicker * flicker_noise(days, n * 3, rng).reshape(days, n, 3)
+    out = white * rng.standard_normal((days, n, 3)) + flicker * flicker_noise(days, n * 3, rng).reshape(
+        days, n, 3
+    )
     common = rng.standard_normal((days, 1, 3)) + flicker_noise(days, 3, rng)[:, None, :]
     return np.asarray(out + c.common_mode_m * np.array([1.0, 1.0, 3.0]) * common)
 
@@ -153,12 +157,12 @@ def _write_steps(world: World, network: GnssNetwork, stamps: list[str], path: Pa
     lines = [(day, f"{network.names[s]} {stamps[day]} 1 Antenna_Changed") for s, day in network.steps]
     x, y = world.domain.plane.to_km(network.latitude, network.longitude)
     large = world.events[world.events["magnitude"] >= world.config.deformation.coseismic_magnitude]
-    for row, event in large.iterrows():
-        threshold = 10 ** (event["magnitude"] / 2 - 0.8)
-        distance = np.hypot(x - event["x_km"], y - event["y_km"])
-        day = int(event["time_days"])
+    for event in list_events(large):
+        threshold = 10 ** (event.magnitude / 2 - 0.8)
+        distance = np.hypot(x - event.x_km, y - event.y_km)
+        day = int(event.time_days)
         for s in np.flatnonzero(distance <= threshold).tolist():
-            text = f"{threshold:.3f} {distance[s]:.3f} {event['magnitude']:.2f} {event_id(int(str(row)))}"
+            text = f"{threshold:.3f} {distance[s]:.3f} {event.magnitude:.2f} {event_id(event.row)}"
             lines.append((day, f"{network.names[s]} {stamps[day]} 2 {text}"))
     path.write_text("\n".join(text for _, text in sorted(lines)) + "\n")
 

@@ -57,7 +57,10 @@ def tracks_of(world: World) -> list[Track]:
     grid_lat, grid_lon = np.meshgrid(lat, lon, indexing="ij")
     height = elevation_at(world, grid_lat.ravel(), grid_lon.ravel()).reshape(grid_lat.shape)
     tracks = []
-    for name, is_ascending, first in ((c.ascending, True, 1.0), (c.descending, False, 1.0 + c.repeat_days // 2)):
+    for name, is_ascending, first in (
+        (c.ascending, True, 1.0),
+        (c.descending, False, 1.0 + c.repeat_days // 2),
+    ):
         # passes at about 18 and 6 h local solar time; here UTC for both
         passes = np.arange(first, world.days, c.repeat_days) + (0.66 if is_ascending else 0.17)
         look = look_vectors(lon, len(lat), is_ascending)
@@ -70,7 +73,9 @@ def line_of_sight(world: World, track: Track) -> Floats:
 
     Sources are computed on every second pixel and interpolated: their fields are smooth on that scale.
     """
-    nodes_lat, nodes_lon = (np.append(v[::COARSEN], v[-1] + (v[1] - v[0]) * 0.5) for v in (track.lat, track.lon))
+    nodes_lat, nodes_lon = (
+        np.append(v[::COARSEN], v[-1] + (v[1] - v[0]) * 0.5) for v in (track.lat, track.lon)
+    )
     grid_lat, grid_lon = np.meshgrid(nodes_lat, nodes_lon, indexing="ij")
     x, y = world.domain.plane.to_km(grid_lat.ravel(), grid_lon.ravel())
     deformation = Deformation.at(world, x, y)
@@ -100,8 +105,8 @@ def _interpolation(nodes: Floats, points: Floats) -> Floats:
 def write_insar(world: World, weather: Weather, root: Path) -> None:
     """Write both tracks below `insar/`.
 
-    Each file's modification time is its publication: the later acquisition and 2 to 10 days. Delay lengthens the path, so it
-    counts against the displacement.
+    Each file's modification time is its publication: the later acquisition and 2 to 10 days. Delay lengthens
+    the path, so it counts against the displacement.
     """
     rng = stream(world.seed, "insar")
     for track in tracks_of(world):
@@ -120,7 +125,7 @@ def _write_metadata(track: Track, folder: Path) -> None:
 
 
 def _atmosphere(world: World, weather: Weather, track: Track, rng: np.random.Generator) -> Floats:
-    """Return the slant delay and orbit error (acquisition, lat, lon), m: turbulence and topography scale with wet delay."""
+    """Return slant delay and orbit error (acquisition, lat, lon), m; turbulence and topography scale with wet delay."""
     c = world.config.insar
     shape = track.height.shape
     wet = weather.wet_delay(track.acquisitions)
@@ -128,15 +133,17 @@ def _atmosphere(world: World, weather: Weather, track: Track, rng: np.random.Gen
     row, column = np.meshgrid(np.linspace(-1, 1, shape[0]), np.linspace(-1, 1, shape[1]), indexing="ij")
     out = np.empty((len(wet), *shape))
     for i, delay in enumerate(wet):
-        # power ~ k^-8/3 in two dimensions (Hanssen 2001); a doubled field is cut so that it does not wrap around
-        turbulent = spectral_field((2 * shape[0], 2 * shape[1]), -8 / 3, rng)[: shape[0], : shape[1]]
+        # -8/3 along a profile is -11/3 in the plane (Hanssen 2001); a doubled field is cut: it must not wrap around
+        turbulent = spectral_field((2 * shape[0], 2 * shape[1]), -11 / 3, rng)[: shape[0], : shape[1]]
         zenith = delay * (stratified + c.turbulence * turbulent)
         tilt = rng.normal(0, c.ramp_m, 2)
         out[i] = zenith / track.look[2] + tilt[0] * row + tilt[1] * column
     return out
 
 
-def _write_pairs(world: World, weather: Weather, track: Track, folder: Path, rng: np.random.Generator) -> None:
+def _write_pairs(
+    world: World, weather: Weather, track: Track, folder: Path, rng: np.random.Generator
+) -> None:
     c = world.config.insar
     apparent = line_of_sight(world, track) - _atmosphere(world, weather, track, rng)
     dates = pd.DatetimeIndex(world.to_time(track.acquisitions))

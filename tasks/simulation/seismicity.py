@@ -1,6 +1,7 @@
 """True earthquakes: a modulated background and its cascades, drawn exactly from the law."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,25 @@ import pandas as pd
 from tasks.simulation.etas_law import EtasLaw
 from tasks.simulation.geometry import Domain, Floats
 from tasks.simulation.slow_slip import SlowSlip
+
+
+class TrueEvent(NamedTuple):
+    """One row of the table of true events: time in days of the world's clock, place in km."""
+
+    row: int
+    time_days: float
+    x_km: float
+    y_km: float
+    depth_km: float
+    magnitude: float
+
+
+def list_events(table: pd.DataFrame) -> list[TrueEvent]:
+    """Return the rows of (a part of) the world's table of events, which keep their row number there."""
+    columns = [table[name].to_numpy(dtype=float).tolist() for name in TrueEvent._fields[1:]]
+    return [
+        TrueEvent(*fields) for fields in zip(table.index.to_numpy(dtype=int).tolist(), *columns, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -40,7 +60,8 @@ class Background:
             raise ValueError(
                 f"times must lie within the {days} days of the world, found {np.min(time):g} to {np.max(time):g}"
             )
-        return np.interp(time, np.arange(days + 1), np.concatenate([[0.0], np.cumsum(self.load_factor)]))
+        integral = np.concatenate([[0.0], np.cumsum(self.load_factor)])
+        return np.asarray(np.interp(time, np.arange(days + 1), integral))
 
     def rate(self, time: Floats, x: Floats, y: Floats) -> Floats:
         """Return events/day/km2 at times (days) and places (km); 0 outside the domain."""
@@ -56,7 +77,7 @@ class Background:
 
     def draw(self, rng: np.random.Generator) -> tuple[Floats, Floats, Floats, Floats]:
         """Return time (days), x, y (km) and index of the causing slow slip (-1 for none) by superposition."""
-        days = np.arange(len(self.load_factor))
+        days = np.arange(len(self.load_factor), dtype=float)
         parts = [self._draw_part(self.field, self.load_factor, days, np.ones(len(days)), -1, rng)]
         for index, slip in enumerate(self.slips):
             first, last = max(slip.start, 0.0), min(slip.end, float(len(days)))
@@ -65,13 +86,19 @@ class Background:
             touched = days[int(first) : int(np.ceil(last))]
             begin = np.maximum(touched, first)
             length = np.minimum(touched + 1, last) - begin
-            factor = self.load_factor[touched]
+            factor = self.load_factor[int(first) : int(np.ceil(last))]
             parts.append(self._draw_part(self.extra_field(slip), factor, begin, length, index, rng))
         time, x, y, cause = (np.concatenate(column) for column in zip(*parts, strict=True))
         return time, x, y, cause
 
     def _draw_part(
-        self, field: Floats, factor: Floats, begin: Floats, length: Floats, cause: int, rng: np.random.Generator
+        self,
+        field: Floats,
+        factor: Floats,
+        begin: Floats,
+        length: Floats,
+        cause: int,
+        rng: np.random.Generator,
     ) -> tuple[Floats, Floats, Floats, Floats]:
         total = float(field.sum())
         count = rng.poisson(total * factor * length)

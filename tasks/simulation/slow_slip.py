@@ -10,7 +10,7 @@ from tasks.simulation.faults import Fault
 from tasks.simulation.geometry import Domain, Floats
 
 DAYS_PER_YEAR = 365.25
-WARM_UP_DAYS = 365.0
+WARM_UP_DURATIONS = 10.0
 RAMP_SHARE = 0.15
 
 
@@ -97,9 +97,10 @@ class SlowSlipLaw:
 
     def draw(self, days: float, rng: np.random.Generator) -> list[SlowSlip]:
         """Return the events that are active within [0, days), drawn from a warmed-up process, by start."""
-        n = rng.poisson(self.arrivals_per_day * (days + WARM_UP_DAYS))
-        starts = np.sort(rng.uniform(-WARM_UP_DAYS, days, n))
         c = self.config
+        warm_up = WARM_UP_DURATIONS * c.duration_mean_days
+        n = rng.poisson(self.arrivals_per_day * (days + warm_up))
+        starts = np.sort(rng.uniform(-warm_up, days, n))
         events = []
         for start in starts:
             fault = self.faults[int(rng.choice(len(self.faults), p=self._probabilities()))]

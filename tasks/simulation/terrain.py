@@ -44,9 +44,14 @@ def elevation_at(world: World, latitude: Floats, longitude: Floats) -> Floats:
 
 
 def write_geotiff(
-    path: Path, values: NDArray[np.floating] | NDArray[np.uint8], north: float, west: float, step: float, units: str
+    path: Path,
+    values: NDArray[np.floating] | NDArray[np.uint8],
+    north: float,
+    west: float,
+    step: float,
+    units: str,
 ) -> None:
-    """Write `values` (row, column), first row northernmost, as GeoTIFF in EPSG:4326; NaN is the no-data value of floats."""
+    """Write `values` (row, column), first row northernmost, as GeoTIFF in EPSG:4326; floats have NaN as no data."""
     floating = values.dtype.kind == "f"
     with rasterio.open(
         path,

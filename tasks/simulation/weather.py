@@ -49,9 +49,10 @@ class Weather:
 def simulate_weather(world: World) -> Weather:
     """Return the world's hourly weather.
 
-    Temperature: season, diurnal cycle and synoptic AR(1), lower with height and in rain. Pressure: height and synoptic AR(1).
-    Rain: each day's amount in one burst of hours, spread over the grid with a pattern of mean one, so that the grid's mean is
-    the rain of the load. Soil moisture follows the load. Fields are rounded as packed reanalyses are.
+    Temperature: season, diurnal cycle and synoptic AR(1), lower with height and in rain. Pressure: height and
+    synoptic AR(1). Rain: each day's amount in one burst of hours, spread over the grid with a pattern of mean
+    one, so that the grid's mean is the rain of the load. Soil moisture follows the load. Fields are rounded as
+    packed reanalyses are.
     """
     c, rng = world.config.weather, stream(world.seed, "weather")
     box = world.region.bounds.grown(c.grid_deg / 2)
@@ -84,7 +85,9 @@ def simulate_weather(world: World) -> Weather:
     sp = _grid(pressure, np.exp(-height / SCALE_HEIGHT_M))
     winds = [_grid(c.wind_sd_m_s * synoptic(), 1 + 0.2 * pattern[1]) for _ in range(2)]
     load = np.repeat(np.tanh(world.load[:-1] / 2), 24)
-    soil = np.clip(_grid(0.25 + 0.12 * load, np.ones(grid)) + _grid(np.ones(hours), 0.02 * pattern[1]), 0.02, 0.5)
+    soil = np.clip(
+        _grid(0.25 + 0.12 * load, np.ones(grid)) + _grid(np.ones(hours), 0.02 * pattern[1]), 0.02, 0.5
+    )
     digits = {"t2m": 2, "sp": 0, "tp": 6, "u10": 2, "v10": 2, "swvl1": 4}
     raw = {"t2m": t2m, "sp": sp, "tp": rain, "u10": winds[0], "v10": winds[1], "swvl1": soil}
     return Weather(lat, lon, {k: np.round(v.astype(np.float32), digits[k]) for k, v in raw.items()})

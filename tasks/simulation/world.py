@@ -104,8 +104,8 @@ class World:
     def oracle_archive(self, issue_times: ArrayLike, horizons_days: Sequence[int]) -> xr.DataArray:
         """Return the oracle's mean counts (issue_time, horizon, lat, lon) of target events per cell.
 
-        It knows every true event, the active slow slip (not its end) and the load up to the issue time, and the law of the
-        process, not the future. See `Expectation.oracle`.
+        It knows every true event, the active slow slip (not its end) and the load up to the issue time, and the
+        law of the process, not the future. See `Expectation.oracle`.
         """
         return self._counts(issue_times, horizons_days, self.expectation.oracle)
 
@@ -113,11 +113,13 @@ class World:
         """Return the realised intensity's integral (issue_time, horizon, lat, lon); see `Expectation.clairvoyant`."""
         return self._counts(issue_times, horizons_days, self.expectation.clairvoyant)
 
-    def oracle_expectation(self, issue_time: ArrayLike, horizons_days: Sequence[int]) -> xr.DataArray:
+    def oracle_expectation(self, issue_time: np.datetime64, horizons_days: Sequence[int]) -> xr.DataArray:
         """Return `oracle_archive` of one issue time (horizon, lat, lon)."""
         return self.oracle_archive([issue_time], horizons_days).isel(issue_time=0)
 
-    def clairvoyant_expectation(self, issue_time: ArrayLike, horizons_days: Sequence[int]) -> xr.DataArray:
+    def clairvoyant_expectation(
+        self, issue_time: np.datetime64, horizons_days: Sequence[int]
+    ) -> xr.DataArray:
         """Return `clairvoyant_archive` of one issue time (horizon, lat, lon)."""
         return self.clairvoyant_archive([issue_time], horizons_days).isel(issue_time=0)
 
@@ -138,7 +140,9 @@ class World:
 
         return self._counts(issue_times, horizons_days, count)
 
-    def _counts(self, issue_times: ArrayLike, horizons_days: Sequence[int], method: CountMethod) -> xr.DataArray:
+    def _counts(
+        self, issue_times: ArrayLike, horizons_days: Sequence[int], method: CountMethod
+    ) -> xr.DataArray:
         issue = np.atleast_1d(np.asarray(issue_times, "datetime64[ns]"))
         horizons = np.asarray(horizons_days, dtype=float)
         return xr.DataArray(
@@ -157,8 +161,8 @@ class World:
 def simulate_world(region: Region, config: SimulationConfig, seed: int) -> World:
     """Return the world of (region, config, seed); equal arguments give equal worlds.
 
-    The clock runs over the region's catalog window; before it there are no events, but slow slip, rain and load are in their
-    stationary state. Every event is a target: the smallest magnitude is the region's completeness.
+    The clock runs over the region's catalog window; before it there are no events, but slow slip, rain and load
+    are in their stationary state. Every event is a target: the smallest magnitude is the region's completeness.
     """
     domain = Domain.of(region)
     faults = tuple(Fault.of(f, domain.plane) for f in config.seismicity.faults)

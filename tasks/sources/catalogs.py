@@ -33,9 +33,7 @@ def publication_delay(config: SourceConfig) -> np.timedelta64:
     return max(np.timedelta64(round(minutes * 60_000), "ms").astype("timedelta64[ns]"), latency(config))
 
 
-def in_box(
-    latitude: np.ndarray, longitude: np.ndarray, region: Region
-) -> np.ndarray:
+def in_box(latitude: np.ndarray, longitude: np.ndarray, region: Region) -> np.ndarray:
     """Return (event,) bool: inside the region's box grown by its margin; NaN is outside."""
     box = region.bounds.grown(region.margin_deg)
     inside: np.ndarray = (

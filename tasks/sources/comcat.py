@@ -1,6 +1,5 @@
 """ComCat CSV listings of the U.S. Geological Survey."""
 
-import io
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +8,7 @@ from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.sources.catalogs import catalog_dataset, drop_repeated, drop_unlocated, publication_delay
 from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.options import choice_option
-from tasks.sources.payloads import list_payloads, read_each, read_text
+from tasks.sources.payloads import list_payloads, read_csv, read_each
 
 _COLUMNS = ["time", "latitude", "longitude", "depth", "mag", "magType", "id", "updated", "type", "magError"]
 _TYPES = {"earthquake": "earthquake", "quarry blast": "quarry_blast"}
@@ -54,13 +53,11 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
 
 
 def _parse(path: Path) -> tuple[pd.DataFrame, list[SourceDataInvalid]]:
-    rows = pd.read_csv(io.StringIO(read_text(path)), dtype=str)
-    if not set(_COLUMNS) <= set(rows.columns):
-        raise SourceDataInvalid(path, f"columns {_COLUMNS}", f"{list(rows.columns)}")
+    rows = read_csv(path, _COLUMNS)
 
     def times(column: str) -> "pd.Series[pd.Timestamp]":
         parsed = pd.to_datetime(rows[column], format="ISO8601", utc=True, errors="coerce")
-        return parsed.dt.tz_localize(None)
+        return parsed.dt.tz_localize(None).astype("datetime64[ns]")
 
     events = pd.DataFrame(
         {

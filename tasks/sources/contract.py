@@ -20,11 +20,11 @@ class SourceError(Exception):
     """A source did not deliver."""
 
 
-class SourceUnavailable(SourceError):
+class SourceUnavailable(SourceError):  # noqa: N818
     """The provider could not be reached; the same request may succeed later."""
 
 
-class SourceDataInvalid(SourceError):
+class SourceDataInvalid(SourceError):  # noqa: N818
     """A payload breaks its format; the message names the file, what was expected and what was found."""
 
     def __init__(self, path: Path | str, expected: str, found: str) -> None:
@@ -34,7 +34,7 @@ class SourceDataInvalid(SourceError):
         self.found = found
 
 
-class SourceEmpty(SourceError):
+class SourceEmpty(SourceError):  # noqa: N818
     """The provider has nothing for this region and window."""
 
 

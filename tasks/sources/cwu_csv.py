@@ -1,7 +1,5 @@
 """Daily GNSS positions of Central Washington University (GAGE facility), one CSV a station."""
 
-import io
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +9,14 @@ from numpy.typing import NDArray
 from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.options import latency, number_option, text_option
-from tasks.sources.payloads import empty, list_payloads, locate, read_each, read_text
-from tasks.sources.stations import StationSeries, distance_km, last_of_repeated, position_dataset, wrap_longitude
+from tasks.sources.payloads import empty, list_payloads, locate, read_csv, read_each, read_text
+from tasks.sources.stations import (
+    StationSeries,
+    distance_km,
+    last_of_repeated,
+    position_dataset,
+    wrap_longitude,
+)
 
 _HALF_DAY = np.timedelta64(12, "h")
 _TRAILING_DAYS = 21
@@ -20,13 +24,13 @@ _MIN_HISTORY = 5
 
 
 def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) -> Fetched:
-    """Return the positions of `position.SITE.cwu.*.csv[.xz]` within `radius_km` (default 150) of the box's centre.
+    """Return the positions of `position.SITE.cwu.*.csv[.xz]` within `radius_km` (default 150) of the centre.
 
     Millimetres relative to the first row become metres; north stands before east in the files. Sigmas are NaN,
     and `up` too where the file has no vertical column. Coordinates come from the velocity table (option
     `stations`, a path below the root; default the folder's `cwu.*.vel*`), of which nothing else is read because
-    its velocities look ahead; a station that it lacks is left out with a message. Single-day outliers larger than option
-    `outlier_m` (default 0.1) get flag 4 and keep their value as NaN. `available_time` is the end of the GPS day
+    its velocities look ahead; a station that it lacks is left out with a message. Single-day outliers larger
+    than option `outlier_m` (default 0.1) become NaN with flag 4. `available_time` is the end of the GPS day
     plus `latency_days`: vintage "reconstructed", for rapid and final solutions are merged without a mark.
 
     Raises
@@ -62,7 +66,9 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     if not series:
         raise empty(config, root, region, window)
     delay = _HALF_DAY + latency(config)
-    dataset = position_dataset(series, config, root, region, window, delay, "CWU/GAGE facility; attribution asked")
+    dataset = position_dataset(
+        series, config, root, region, window, delay, "CWU/GAGE facility; attribution asked"
+    )
     return Fetched(dataset, tuple(invalid + complaints))
 
 
@@ -82,24 +88,23 @@ def _read_places(path: Path) -> dict[str, tuple[float, float, float]]:
     for line in body.splitlines()[1:]:
         # the 16-character name may hold blanks, so the rest is split after it
         station, fields = line[1:5].strip(), line[22:].split()
-        if len(fields) < 8:
-            raise SourceDataInvalid(path, "at least 8 fields after the name", repr(line[:60]))
-        latitude, longitude, height = (float(x) for x in fields[5:8])
+        try:
+            latitude, longitude, height = (float(x) for x in fields[5:8])
+        except ValueError as error:
+            raise SourceDataInvalid(path, "at least 8 numbers after the name", repr(line[:60])) from error
         places.setdefault(station, (latitude, wrap_longitude(longitude), height))
     return places
 
 
 def _parse(path: Path) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
     """Return times (n,) at 12:00 and east, north, up (n, 3) in metres."""
-    table = pd.read_csv(io.StringIO(read_text(path)), dtype=str)
-    table.columns = [re.sub(r"\s+", " ", str(c)).strip() for c in table.columns]
-    needed = ["Date", "North (mm)", "East (mm)"]
-    if not set(needed) <= set(table.columns):
-        raise SourceDataInvalid(path, f"columns {needed}", f"{list(table.columns)}")
+    table = read_csv(path, ["Date", "North (mm)", "East (mm)"])
     try:
         days = pd.to_datetime(table["Date"], format="%Y-%m-%d").to_numpy("datetime64[ns]")
         columns = [
-            table[name].astype(np.float64).to_numpy() / 1000.0 if name in table else np.full(len(table), np.nan)
+            table[name].astype(np.float64).to_numpy() / 1000.0
+            if name in table
+            else np.full(len(table), np.nan)
             for name in ("East (mm)", "North (mm)", "Vertical (mm)")
         ]
     except ValueError as error:

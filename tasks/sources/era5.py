@@ -38,9 +38,9 @@ _RENAME = {"valid_time": "time", "latitude": "lat", "longitude": "lon"}
 def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) -> Fetched:
     """Return hourly fields of all `*.nc` files, cropped to the box and half a degree around it.
 
-    Takes t2m, sp, tp, u10, v10 and swvl1, those that are there. Where final and preliminary values (`expver` 0001, 0005)
-    stand side by side, the final one is used and the other fills its gaps. `time` is `valid_time`, the end of an
-    accumulation; `available_time` adds `latency_days` (5 for preliminary values): vintage "reconstructed".
+    Takes t2m, sp, tp, u10, v10 and swvl1, those that are there. Where final and preliminary values (`expver`
+    0001, 0005) stand side by side, the final one is used and the other fills its gaps. `time` is `valid_time`, the
+    end of an accumulation; `available_time` adds `latency_days` (5 for preliminary values): vintage "reconstructed".
 
     Raises
     ------
@@ -88,8 +88,12 @@ def _canonical(path: Path, raw: xr.Dataset, region: Region) -> xr.Dataset:
     raw = raw.rename({old: new for old, new in _RENAME.items() if old in raw.variables})
     absent = [d for d in ("time", "lat", "lon") if d not in raw.coords]
     if absent:
-        raise SourceDataInvalid(path, "coordinates valid_time, latitude, longitude", f"no {', '.join(absent)}")
-    raw = raw.drop_vars("number", errors="ignore").squeeze("number", drop=True) if "number" in raw.dims else raw
+        raise SourceDataInvalid(
+            path, "coordinates valid_time, latitude, longitude", f"no {', '.join(absent)}"
+        )
+    raw = (
+        raw.drop_vars("number", errors="ignore").squeeze("number", drop=True) if "number" in raw.dims else raw
+    )
     if "expver" in raw.dims:
         versions = [raw.sel(expver=v, drop=True) for v in sorted(raw["expver"].to_numpy().tolist(), key=int)]
         combined = versions[0]

@@ -44,8 +44,8 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     channel file says (Central Washington University mixes both). -2147483648 is no-data: NaN, flag 4; a second without
     a sample is NaN, flag 1. Displacements are relative to an arbitrary origin. Components E, N, Z are positions,
     1, 2, 3 their standard deviations. `available_time` is the sample plus 1 s plus `latency_days`: vintage
-    "reconstructed". Stations without coordinates or with nothing but zeros, and empty files, are left out with a message;
-    of several instruments at a station the first in network and location order is taken.
+    "reconstructed". Stations without coordinates or with nothing but zeros, and empty files, are left out with a
+    message; of several instruments at a station the first in network and location order is taken.
 
     Raises
     ------
@@ -63,7 +63,9 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
         invalid += wrong
     series, silent = _stations(traces, channels)
     if silent:
-        invalid.append(SourceDataInvalid(archives[0], "stations that move", f"only zeros at {', '.join(silent)}"))
+        invalid.append(
+            SourceDataInvalid(archives[0], "stations that move", f"only zeros at {', '.join(silent)}")
+        )
     if not series:
         raise empty(config, root, region, window)
     delay = np.timedelta64(1, "s") + latency(config)
@@ -86,11 +88,13 @@ def _read_channels(path: Path) -> dict[tuple[str, str], _Channel]:
         if line.startswith("#") or not line.strip():
             continue
         fields = line.split()
-        if len(fields) < 10:
-            raise SourceDataInvalid(path, "network station location channel lat lon elev rate gain units", repr(line))
-        latitude, longitude, elevation = (float(x) for x in fields[4:7])
+        try:
+            latitude, longitude, elevation, _, gain = (float(x) for x in fields[4:9])
+        except ValueError as error:
+            expected = "network station location channel lat lon elev rate gain units"
+            raise SourceDataInvalid(path, expected, repr(line)) from error
         key = (f"{fields[0]}.{fields[1]}", fields[3])
-        channels[key] = _Channel(latitude, wrap_longitude(longitude), elevation, float(fields[8]))
+        channels[key] = _Channel(latitude, wrap_longitude(longitude), elevation, gain)
     return channels
 
 
@@ -143,7 +147,9 @@ def _decode(
         if channel[-1] not in _COLUMN or channel.startswith("L1"):
             continue
         position = channel[:-1] + {"1": "E", "2": "N", "3": "Z"}.get(channel[-1], channel[-1])
-        place = channels.get((f"{network}.{station}", channel), channels.get((f"{network}.{station}", position)))
+        place = channels.get(
+            (f"{network}.{station}", channel), channels.get((f"{network}.{station}", position))
+        )
         if place is None:
             unplaced.add(f"{network}.{station}")
             continue

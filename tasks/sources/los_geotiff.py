@@ -57,7 +57,9 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
         if quality.is_file():
             raster = read_raster(quality, region.bounds)
             coherence = _on_grid(quality, raster, east)
-            coherence = np.where(coherence > 0, coherence / (255.0 if raster and raster.dtype == "uint8" else 1.0), np.nan)
+            coherence = np.where(
+                coherence > 0, coherence / (255.0 if raster and raster.dtype == "uint8" else 1.0), np.nan
+            )
         return start, time, available, los, coherence
 
     frames, invalid = read_each(sorted(folder.glob("interferograms/*/*.geo.los.tif")), read)
@@ -71,9 +73,7 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     return Fetched(dataset, tuple(invalid + longer))
 
 
-def _read_look(
-    folder: Path, region: Region
-) -> tuple[Raster | None, Raster | None, Raster | None, str, Path]:
+def _read_look(folder: Path, region: Region) -> tuple[Raster | None, Raster | None, Raster | None, str, Path]:
     first = next(iter(sorted(folder.glob("metadata/*.geo.E.tif"))), None)
     if first is None:
         raise SourceUnavailable(f"{folder}: expected look vectors in metadata/<track>.geo.E.tif, found none")
@@ -90,7 +90,9 @@ def _on_grid(path: Path, raster: Raster | None, reference: Raster) -> np.ndarray
     """Return the values if the raster lies on the reference's pixels (neighbouring pairs can be off by one)."""
     if raster is None or raster.values.shape != reference.values.shape:
         found = "nothing there" if raster is None else f"{raster.values.shape}"
-        raise SourceDataInvalid(path, f"the look vectors' {reference.values.shape} pixels in the region", found)
+        raise SourceDataInvalid(
+            path, f"the look vectors' {reference.values.shape} pixels in the region", found
+        )
     tolerance = 0.01 * abs(float(reference.lat[-1] - reference.lat[0])) / max(1, reference.lat.size - 1)
     offset = max(abs(raster.lat[0] - reference.lat[0]), abs(raster.lon[0] - reference.lon[0]))
     if offset > tolerance:

@@ -45,8 +45,14 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
         raise SourceDataInvalid(path, "a readable HDF5 file", str(error)) from error
     if attributes["UNIT"] not in {"m/year", "m/yr"}:
         raise SourceDataInvalid(path, "velocity in m/year", attributes["UNIT"])
-    start, end = (np.datetime64(f"{d[:4]}-{d[4:6]}-{d[6:8]}", "ns") for d in (attributes["START_DATE"], attributes["END_DATE"]))
-    number = {n: float(attributes[n]) for n in _ATTRIBUTES if n not in {"START_DATE", "END_DATE", "UNIT"}}
+    start, end = (
+        np.datetime64(f"{d[:4]}-{d[4:6]}-{d[6:8]}", "ns")
+        for d in (attributes["START_DATE"], attributes["END_DATE"])
+    )
+    try:
+        number = {n: float(attributes[n]) for n in _ATTRIBUTES if n not in {"START_DATE", "END_DATE", "UNIT"}}
+    except ValueError as error:
+        raise SourceDataInvalid(path, "numbers in the attributes", str(error)) from error
     lat = number["Y_FIRST"] + (np.arange(velocity.shape[0]) + 0.5) * number["Y_STEP"]
     lon = number["X_FIRST"] + (np.arange(velocity.shape[1]) + 0.5) * number["X_STEP"]
     box = region.bounds

@@ -61,13 +61,15 @@ def time_option(config: SourceConfig, key: str) -> np.datetime64:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ValueError(f"source {config.group}: option {key!r} must be an ISO time, found {text!r}") from error
+        raise ValueError(
+            f"source {config.group}: option {key!r} must be an ISO time, found {text!r}"
+        ) from error
     return np.datetime64(moment.replace(tzinfo=None), "ns")
 
 
 def duration(days: float) -> np.timedelta64:
     """Return `days` as timedelta64[ns], rounded to the millisecond."""
-    return np.timedelta64(round(days * 86_400_000), "ms").astype("timedelta64[ns]")
+    return np.timedelta64(round(days * 86_400_000) * 1_000_000, "ns")
 
 
 def latency(config: SourceConfig) -> np.timedelta64:

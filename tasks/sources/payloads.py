@@ -1,12 +1,15 @@
 """How a source finds its files, opens them whatever they are wrapped in, and survives the bad ones among them."""
 
 import gzip
+import io
 import logging
 import lzma
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
+
+import pandas as pd
 
 from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.sources.contract import SourceDataInvalid, SourceEmpty, SourceUnavailable
@@ -26,7 +29,9 @@ def locate(config: SourceConfig, root: Path) -> Path:
     """
     path = root / config.path
     if not path.exists():
-        raise SourceUnavailable(f"source {config.group}: {path} is not there; expected the {config.provider} data")
+        raise SourceUnavailable(
+            f"source {config.group}: {path} is not there; expected the {config.provider} data"
+        )
     return path
 
 
@@ -83,6 +88,34 @@ def read_text(path: Path) -> str:
         raise SourceDataInvalid(path, "UTF-8 text", f"binary data ({error.reason})") from error
 
 
+def read_csv(path: Path, names: Sequence[str], has_header: bool = True) -> pd.DataFrame:
+    """Return the table in a CSV file, plain or packed, every field as text and NaN where it is empty.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Columns that have to be in the header; without a header, the names of all columns in their order.
+
+    Raises
+    ------
+    SourceDataInvalid
+        If the file is no such table.
+    """
+    text = read_text(path)
+    try:
+        table = pd.read_csv(io.StringIO(text), header="infer" if has_header else None, dtype=str)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise SourceDataInvalid(path, f"a table with columns {list(names)}", str(error).strip()) from error
+    if not has_header:
+        if table.shape[1] != len(names):
+            raise SourceDataInvalid(path, f"{len(names)} columns {list(names)}", f"{table.shape[1]} columns")
+        table.columns = pd.Index(names)
+    table.columns = pd.Index([" ".join(str(c).split()) for c in table.columns])
+    if not set(names) <= set(table.columns):
+        raise SourceDataInvalid(path, f"columns {list(names)}", f"{list(table.columns)}")
+    return table
+
+
 def read_each(
     paths: Iterable[Path], read: Callable[[Path], T | None]
 ) -> tuple[list[T], list[SourceDataInvalid]]:
@@ -101,6 +134,11 @@ def read_each(
     for path in paths:
         try:
             result = read(path)
+        except OSError as error:
+            unreadable = SourceDataInvalid(path, "a readable file", str(error))
+            logger.warning("left out: %s", unreadable)
+            invalid.append(unreadable)
+            continue
         except SourceDataInvalid as error:
             logger.warning("left out: %s", error)
             invalid.append(error)

@@ -30,13 +30,20 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     step = number_option(config, "step_deg", 0.02)
     path = locate(config, root)
     try:
-        rows = np.array([line.split() for line in read_text(path).splitlines() if line.strip()], dtype=np.float64)
+        rows = np.array(
+            [line.split() for line in read_text(path).splitlines() if line.strip()], dtype=np.float64
+        )
     except ValueError as error:
         raise SourceDataInvalid(path, f"{_WIDTH} numbers in each row", str(error)) from error
     if rows.ndim != 2 or rows.shape[1] != _WIDTH:
         raise SourceDataInvalid(path, f"{_WIDTH} numbers in each row", f"an array of shape {rows.shape}")
     box = region.bounds
-    inside = (rows[:, 0] >= box.west) & (rows[:, 0] < box.east) & (rows[:, 1] >= box.south) & (rows[:, 1] < box.north)
+    inside = (
+        (rows[:, 0] >= box.west)
+        & (rows[:, 0] < box.east)
+        & (rows[:, 1] >= box.south)
+        & (rows[:, 1] < box.north)
+    )
     if not inside.any() or not window.start <= time < window.end:
         raise empty(config, root, region, window)
     rows = rows[inside]

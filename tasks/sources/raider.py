@@ -64,6 +64,9 @@ def _surface(path: Path, height_m: float, region: Region) -> xr.Dataset:
     def level(name: str, logarithm: bool = False) -> NDArray[np.float64]:
         pair = profile[name].transpose("z", "y", "x").to_numpy()[upper - 1 : upper + 1].astype(np.float64)
         pair[np.abs(pair) > _FILL] = np.nan
+        if logarithm:
+            # pressure is 0 where the model ends
+            pair[pair <= 0] = np.nan
         low, high = np.log(pair) if logarithm else pair
         value: NDArray[np.float64] = low + weight * (high - low)
         return np.exp(value) if logarithm else value

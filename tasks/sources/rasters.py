@@ -52,7 +52,9 @@ def read_raster(path: Path, bounds: Bounds, assumed_crs: str | None = None) -> R
                 raise SourceDataInvalid(path, f"CRS {WGS84}", str(crs))
             grid = dataset.transform
             if grid.b or grid.d or grid.e >= 0 or grid.a <= 0:
-                raise SourceDataInvalid(path, "a north-up grid without rotation", f"transform {tuple(grid)[:6]}")
+                raise SourceDataInvalid(
+                    path, "a north-up grid without rotation", f"transform {tuple(grid)[:6]}"
+                )
             lon = grid.c + (np.arange(dataset.width) + 0.5) * grid.a
             lat = grid.f + (np.arange(dataset.height) + 0.5) * grid.e
             columns = np.flatnonzero((lon >= bounds.west) & (lon < bounds.east))
@@ -86,13 +88,17 @@ def unit_look(
     if not abs(typical - 1.0) <= 0.01:
         raise SourceDataInvalid(path, "unit look vectors", f"vectors of length {typical:.3f}")
     scale = np.where(up < 0, -1.0, 1.0) / length
-    return (east * scale).astype(np.float32), (north * scale).astype(np.float32), (up * scale).astype(np.float32)
+    return (
+        (east * scale).astype(np.float32),
+        (north * scale).astype(np.float32),
+        (up * scale).astype(np.float32),
+    )
 
 
 def insar_dataset(
     config: SourceConfig,
-    lat: NDArray[np.float64],
-    lon: NDArray[np.float64],
+    lat: np.ndarray,
+    lon: np.ndarray,
     frames: list[tuple[np.datetime64, np.datetime64, np.datetime64, np.ndarray, np.ndarray | None]],
     look: tuple[np.ndarray, np.ndarray, np.ndarray],
     track: str,

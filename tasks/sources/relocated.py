@@ -1,6 +1,5 @@
 """The relocated Ridgecrest catalog of Trugman (2020), BSSA, doi:10.1785/0120200009, electronic supplement."""
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.sources.catalogs import catalog_dataset, drop_repeated, drop_unlocated, publication_delay
 from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.options import time_option
-from tasks.sources.payloads import list_payloads, read_each, read_text
+from tasks.sources.payloads import list_payloads, read_csv, read_each
 
 _NAMES = ["id", "date", "clock", "magnitude", "longitude", "latitude", "depth_km", "relocated"]
 
@@ -52,12 +51,10 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
 
 
 def _parse(path: Path) -> tuple[pd.DataFrame, list[SourceDataInvalid]]:
-    text = read_text(path)
-    width = text.partition("\n")[0].count(",") + 1
-    if width != len(_NAMES):
-        raise SourceDataInvalid(path, f"{len(_NAMES)} columns {_NAMES} without header", f"{width} columns")
-    rows = pd.read_csv(io.StringIO(text), header=None, names=_NAMES, dtype=str)
-    moment = pd.to_datetime(rows["date"] + "T" + rows["clock"], format="ISO8601", errors="coerce")
+    rows = read_csv(path, _NAMES, has_header=False)
+    moment = pd.to_datetime(rows["date"] + "T" + rows["clock"], format="ISO8601", errors="coerce").astype(
+        "datetime64[ns]"
+    )
     events = pd.DataFrame(
         {
             "event_id": "ci" + rows["id"],

@@ -64,7 +64,9 @@ def _parse(path: Path, region: Region) -> tuple[pd.DataFrame, list[SourceDataInv
             na_filter=False,
         )  # fmt: skip
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise SourceDataInvalid(path, f"{len(_NAMES)} columns of the SCEDC listing", str(error).strip()) from error
+        raise SourceDataInvalid(
+            path, f"{len(_NAMES)} columns of the SCEDC listing", str(error).strip()
+        ) from error
     declared = _ROW_COUNT.search(text)
     if declared and int(declared.group(1)) != len(rows):
         raise SourceDataInvalid(path, f"{declared.group(1)} rows, as its last line says", f"{len(rows)} rows")

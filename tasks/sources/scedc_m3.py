@@ -1,6 +1,5 @@
 """The M >= 3 extract of the SCEDC catalog that fills the years missing in the yearly listings."""
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import pandas as pd
 from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.sources.catalogs import catalog_dataset, drop_repeated, drop_unlocated, publication_delay
 from tasks.sources.contract import Fetched, SourceDataInvalid
-from tasks.sources.payloads import list_payloads, read_each, read_text
+from tasks.sources.payloads import list_payloads, read_csv, read_each
 
 _COLUMNS = ["index", "time", "longitude", "latitude", "magnitude"]
 
@@ -44,14 +43,13 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
 
 
 def _parse(path: Path) -> tuple[pd.DataFrame, list[SourceDataInvalid]]:
-    rows = pd.read_csv(io.StringIO(read_text(path)), dtype=str)
-    missing = [c for c in _COLUMNS if c not in rows]
-    if missing:
-        raise SourceDataInvalid(path, f"columns {_COLUMNS}", f"{list(rows.columns)}")
+    rows = read_csv(path, _COLUMNS)
     events = pd.DataFrame(
         {
             "event_id": "m3_" + rows["index"].astype(str),
-            "origin_time": pd.to_datetime(rows["time"], format="ISO8601", errors="coerce"),
+            "origin_time": pd.to_datetime(rows["time"], format="ISO8601", errors="coerce").astype(
+                "datetime64[ns]"
+            ),
             "latitude": pd.to_numeric(rows["latitude"], errors="coerce"),
             "longitude": pd.to_numeric(rows["longitude"], errors="coerce"),
             "depth_km": np.nan,

@@ -19,9 +19,10 @@ POSITIONS = ("east", "north", "up", "sigma_east", "sigma_north", "sigma_up")
 
 
 class StationSeries(NamedTuple):
-    """Positions of one station: `time` (n,) ascending datetime64[ns], `values` (n, 6) m in the order of POSITIONS,
-    `flag` (n,) uint8; NaN where a component is unknown.
-    """  # noqa: D205
+    """Positions of one station, m; NaN where a component is unknown.
+
+    `time` (n,) ascending datetime64[ns], `values` (n, 6) in the order of POSITIONS, `flag` (n,) uint8.
+    """
 
     station: str
     latitude: float
@@ -46,9 +47,7 @@ def wrap_longitude(longitude: float) -> float:
     return (longitude + 180.0) % 360.0 - 180.0
 
 
-def last_of_repeated(
-    series: StationSeries, path: Path
-) -> tuple[StationSeries, list[SourceDataInvalid]]:
+def last_of_repeated(series: StationSeries, path: Path) -> tuple[StationSeries, list[SourceDataInvalid]]:
     """Sort by time; of rows with one time keep the last, with a message where they differ."""
     order = np.argsort(series.time, kind="stable")
     time, values, flag = series.time[order], series.values[order], series.flag[order]
@@ -57,7 +56,9 @@ def last_of_repeated(
     complaints = []
     if repeats.any():
         earlier = np.flatnonzero(repeats)
-        differ = ~np.isclose(values[earlier], values[earlier + 1], rtol=0, atol=1e-9, equal_nan=True).all(axis=1)
+        differ = ~np.isclose(values[earlier], values[earlier + 1], rtol=0, atol=1e-9, equal_nan=True).all(
+            axis=1
+        )
         if differ.any():
             when = time[earlier[differ][0]].astype("datetime64[D]")
             found = f"{int(differ.sum())} repeated with other values (first {when}); the last row is used"
@@ -95,7 +96,9 @@ def position_dataset(
     for one in series:
         inside = (one.time >= window.start) & (one.time < window.end)
         if inside.any():
-            cropped.append(one._replace(time=one.time[inside], values=one.values[inside], flag=one.flag[inside]))
+            cropped.append(
+                one._replace(time=one.time[inside], values=one.values[inside], flag=one.flag[inside])
+            )
     if not cropped:
         raise empty(config, root, region, window)
     cropped.sort(key=lambda one: one.station)

@@ -13,7 +13,13 @@ from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.options import latency, number_option
 from tasks.sources.payloads import empty, list_payloads, read_each, read_text
-from tasks.sources.stations import StationSeries, distance_km, last_of_repeated, position_dataset, wrap_longitude
+from tasks.sources.stations import (
+    StationSeries,
+    distance_km,
+    last_of_repeated,
+    position_dataset,
+    wrap_longitude,
+)
 
 _REQUIRED = (
     "site", "YYMMMDD", "reflon", "e0", "east", "n0", "north", "u0", "up", "sig_e", "sig_n", "sig_u",
@@ -67,35 +73,43 @@ def parse(path: Path) -> tuple[StationSeries, list[SourceDataInvalid]]:
     names = [re.sub(r"\(.*\)", "", field).strip("_") for field in lines[0]]
     missing = [name for name in _REQUIRED if name not in names]
     if missing:
-        raise SourceDataInvalid(path, f"tenv3 columns {' '.join(_REQUIRED)}", f"no column {' '.join(missing)}")
+        raise SourceDataInvalid(
+            path, f"tenv3 columns {' '.join(_REQUIRED)}", f"no column {' '.join(missing)}"
+        )
     for number, fields in enumerate(lines[1:], start=2):
         if len(fields) != len(names):
-            raise SourceDataInvalid(path, f"{len(names)} fields as in the header", f"{len(fields)} in line {number}")
+            raise SourceDataInvalid(
+                path, f"{len(names)} fields as in the header", f"{len(fields)} in line {number}"
+            )
     table = np.array(lines[1:], dtype=object)
     column = {name: table[:, k] for k, name in enumerate(names)}
 
-    def number(name: str) -> NDArray[np.float64]:
+    def values_of(name: str) -> NDArray[np.float64]:
         try:
             return column[name].astype(np.float64)
         except ValueError as error:
             raise SourceDataInvalid(path, f"numbers in column {name}", str(error)) from error
 
     days = _parse_days(path, column["YYMMMDD"])
-    if "MJD" in names and not np.array_equal(_MJD_EPOCH + number("MJD").astype(np.int64), days):
-        wrong = int(np.argmax(_MJD_EPOCH + number("MJD").astype(np.int64) != days))
+    if "MJD" in names and not np.array_equal(_MJD_EPOCH + values_of("MJD").astype(np.int64), days):
+        wrong = int(np.argmax(_MJD_EPOCH + values_of("MJD").astype(np.int64) != days))
         found = f"{column['YYMMMDD'][wrong]} and MJD {column['MJD'][wrong]} in line {wrong + 2}"
         raise SourceDataInvalid(path, "one day in YYMMMDD and MJD", found)
-    absolute = np.stack([number(f"{c}0") + number(name) for c, name in zip("enu", ("east", "north", "up"), strict=True)])
-    reflon = number("reflon")
-    latitude, longitude = _coordinates(number, names, reflon[0], absolute)
+    absolute = np.stack(
+        [values_of(f"{c}0") + values_of(name) for c, name in zip("enu", ("east", "north", "up"), strict=True)]
+    )
+    reflon = values_of("reflon")
+    latitude, longitude = _coordinates(values_of, names, reflon[0], absolute)
     absolute[0], keep = _tie_east(absolute[0], reflon, latitude, longitude)
-    values = np.stack([*(absolute - absolute[:, :1]), number("sig_e"), number("sig_n"), number("sig_u")], axis=1)
+    values = np.stack(
+        [*(absolute - absolute[:, :1]), values_of("sig_e"), values_of("sig_n"), values_of("sig_u")], axis=1
+    )
     series = StationSeries(
         station=str(column["site"][0]),
         latitude=float(latitude[0]),
         longitude=wrap_longitude(float(longitude[0])),
-        elevation_m=float(number("height")[0]) if "height" in names else float(absolute[2, 0]),
-        time=days[keep].astype("datetime64[ns]") + _HALF_DAY,
+        elevation_m=float(values_of("height")[0]) if "height" in names else float(absolute[2, 0]),
+        time=(days[keep] + _HALF_DAY).astype("datetime64[ns]"),
         values=values[keep],
         flag=np.where(np.isfinite(values[keep, :3]).all(axis=1), 0, 1).astype(np.uint8),
     )
@@ -112,7 +126,9 @@ def _parse_days(path: Path, texts: NDArray[np.object_]) -> NDArray[np.datetime64
     try:
         parsed = pd.to_datetime(pd.Series(expanded, dtype=object), format="%Y%b%d")
     except ValueError as error:
-        raise SourceDataInvalid(path, "dates like 19JUL06 in column YYMMMDD", str(error).splitlines()[0]) from error
+        raise SourceDataInvalid(
+            path, "dates like 19JUL06 in column YYMMMDD", str(error).splitlines()[0]
+        ) from error
     return parsed.to_numpy("datetime64[D]")
 
 
@@ -122,7 +138,10 @@ def _coordinates(
     reflon: float,
     absolute: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return latitude and longitude (row,); from 20 columns only of the first row, out of metres from equator and reflon."""
+    """Return latitude and longitude (row,), degree.
+
+    Files of 20 columns have them only as metres from the equator and from `reflon`: then of the first row alone.
+    """
     if "latitude" in names and "longitude" in names:
         return number("latitude"), number("longitude")
     _, latitude, _ = _WGS84.fwd(reflon, 0.0, 0.0, absolute[1, 0])

@@ -46,7 +46,9 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     ]
     table = table.loc[table["wban"].isin(near)]
     offset = number_option(config, "utc_offset_hours", np.nan)
-    hours = np.full(len(table), offset) if np.isfinite(offset) else np.round(table["longitude"] / 15.0).to_numpy()
+    hours = (
+        np.full(len(table), offset) if np.isfinite(offset) else np.round(table["longitude"].to_numpy() / 15.0)
+    )
     end_of_day = table["lst_date"].to_numpy("datetime64[ns]") + np.timedelta64(1, "D")
     table = table.assign(time=end_of_day - (hours * 3600).astype("timedelta64[s]"))
     inside = (table["time"] >= window.start) & (table["time"] < window.end)
@@ -80,8 +82,16 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
         coords={
             "time": time,
             "station": np.asarray(near, dtype=object),
-            "latitude": ("station", places.loc[near, "latitude"].to_numpy(np.float64), {"units": "degree_north"}),
-            "longitude": ("station", places.loc[near, "longitude"].to_numpy(np.float64), {"units": "degree_east"}),
+            "latitude": (
+                "station",
+                places.loc[near, "latitude"].to_numpy(np.float64),
+                {"units": "degree_north"},
+            ),
+            "longitude": (
+                "station",
+                places.loc[near, "longitude"].to_numpy(np.float64),
+                {"units": "degree_east"},
+            ),
             "elevation_m": ("station", np.full(len(near), np.nan), {"units": "m"}),
         },
         attrs={

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
-from mlflow.pyfunc import PythonModel, PythonModelContext
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from fusion_models.bundle import Bundle, load_bundle, predict_batch
 

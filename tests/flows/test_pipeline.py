@@ -37,8 +37,8 @@ def test_the_summary_holds_every_promised_key(summary: dict) -> None:
 def test_every_model_and_ablation_is_scored_on_the_same_events(summary: dict) -> None:
     scores = summary["scores"]
     assert set(BASELINES + NETWORKS) <= set(scores)
-    ablations = [name for name in scores if "-without-" in name]
-    assert {name.split("-without-")[1] for name in ablations} == {"seismic", "gnss", "insar", "weather"}
+    ablations = [name for name in scores if "_without_" in name]
+    assert {name.split("_without_")[1] for name in ablations} == {"seismic", "gnss", "insar", "weather"}
     for horizon in ("1", "7", "30"):
         assert len({scores[name][horizon]["n_events"] for name in scores}) == 1
         assert scores["etas"][horizon]["igpe_vs_etas"] == 0
@@ -102,8 +102,8 @@ def test_mlflow_has_a_parent_with_a_child_per_model_and_the_snapshot(home: Path,
     figures = {f.path for f in client.list_artifacts(parent.info.run_id, "figures")}
     assert {"figures/ablation.png", "figures/reliability_7d.png"} <= figures
     network = next(c for c in children if c.info.run_name == "concat")
-    history = client.get_metric_history(network.info.run_id, "validation_igpe")
-    assert [m.step for m in history] == list(range(len(history)))
+    history = client.get_metric_history(network.info.run_id, "val_igpe")
+    assert [m.step for m in history] == list(range(1, len(history) + 1))
     assert len(history) >= 2
 
 

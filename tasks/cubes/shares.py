@@ -1,0 +1,58 @@
+"""How much of each modality was observed: the numbers that a reader needs before believing a fusion."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+
+def observed_share(groups: Mapping[str, xr.Dataset]) -> dict[str, float]:
+    """Return modality -> share observed over the cube's period, 0 to 1.
+
+    `gnss` and `waveform`: share of (day, station) with a value; `weather`: of (day, cell) with any variable;
+    `insar`: of (day, cell) inside an observed interferogram; `catalog`: of days from the first event to the last
+    that lie in the cube's period; `static`: of (layer, cell). A modality without a group is absent.
+    """
+    shares: dict[str, float] = {}
+    if "catalog" in groups and "catalog_grid" in groups:
+        shares["catalog"] = _catalog_share(groups["catalog"], groups["catalog_grid"])
+    for name in ("gnss", "waveform", "weather"):
+        if name in groups:
+            shares[name] = _daily_share(groups[name])
+    if "insar" in groups:
+        shares["insar"] = _pair_share(groups["insar"], groups["labels"]["time"].values)
+    if "static" in groups and groups["static"].data_vars:
+        layers = [np.isfinite(v.values).mean() for v in groups["static"].data_vars.values()]
+        shares["static"] = float(np.mean(layers))
+    return shares
+
+
+def _daily_share(group: xr.Dataset) -> float:
+    seen: np.ndarray | None = None
+    for name, array in group.data_vars.items():
+        if name == "available_time":
+            continue
+        finite = np.isfinite(array.values)
+        if "feature" in array.dims:
+            finite = finite.any(axis=array.dims.index("feature"))
+        seen = finite if seen is None else seen | finite
+    return 0.0 if seen is None or seen.size == 0 else float(seen.mean())
+
+
+def _catalog_share(catalog: xr.Dataset, grid: xr.Dataset) -> float:
+    days = grid["time"].values
+    if catalog.sizes["event"] == 0:
+        return 0.0
+    origin = catalog["origin_time"].values.astype("datetime64[D]")
+    return float(((days >= origin.min()) & (days <= origin.max())).mean())
+
+
+def _pair_share(pairs: xr.Dataset, days: np.ndarray) -> float:
+    seen = np.isfinite(pairs["los_rate"].values)
+    start = np.searchsorted(days, pairs["time_start"].values.astype("datetime64[D]"))
+    stop = np.searchsorted(days, pairs["time"].values.astype("datetime64[D]"))
+    # Each pair adds one at its start and takes it back at its end; what is above zero is covered.
+    steps = np.zeros((days.size + 1, *seen.shape[1:]), np.int32)
+    np.add.at(steps, start, seen)
+    np.subtract.at(steps, stop, seen)
+    return float((np.cumsum(steps[:-1], axis=0) > 0).mean())

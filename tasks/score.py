@@ -1,0 +1,209 @@
+"""Stage: baselines, networks and ablations through one scorer, on windows that none of them has seen."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from fusion_models.bundle import Bundle, load_bundle
+from fusion_models.config import PROVIDER_KINDS
+from fusion_models.data.asof import as_of
+from fusion_models.data.cube import CubeData
+from fusion_models.forecaster import NetworkForecaster
+from tasks.cubes.store import load_cube
+from tasks.fit import Trained
+from tasks.regions import Region
+from tasks.reports.figures import gain_bars, gain_through_time, reliability_diagram
+from tasks.reports.summary import write_json
+from tasks.scoring import ScoringConfig, issue_times, load_scoring, observed_counts, scorecard
+from tasks.seismicity.baselines import Baselines
+from tasks.simulation import load_simulation, simulate_world
+from tasks.stage import stage
+from tasks.workspace import Workspace, code_digest, digest, whole_folder
+
+Rates = dict[str, xr.DataArray]
+Windows = dict[int, NDArray[np.datetime64]]
+BOUNDS = ("oracle", "clairvoyant")
+
+
+def _windows(start: object, end: object, config: ScoringConfig) -> Windows:
+    """Return non-overlapping issue times by horizon; a horizon that does not fit into the period is left out."""
+    first, last = np.datetime64(start, "D"), np.datetime64(end, "D")  # type: ignore[call-overload]
+    fitting = [h for h in config.horizons_days if (last - first) >= np.timedelta64(h, "D")]
+    return {h: issue_times(first, last, h) for h in fitting}
+
+
+def _all_times(windows: Windows) -> NDArray[np.datetime64]:
+    return np.unique(np.concatenate(list(windows.values())))
+
+
+def _baseline_rates(cube: CubeData, baselines: Baselines, times: NDArray[np.datetime64]) -> Rates:
+    catalog = cube.groups["catalog"]
+    return {forecaster.name: forecaster.forecast_many(catalog, times) for forecaster in baselines}
+
+
+def _network_rates(
+    cube: CubeData,
+    baselines: Baselines,
+    etas: xr.DataArray,
+    forecasters: Iterable[tuple[Bundle, Sequence[str]]],
+) -> Rates:
+    """Return the networks' rates; networks with one layout of samples share the samples."""
+    times = etas.issue_time.values
+    views = [as_of(cube, time) for time in times]
+    samples: dict[str, dict[str, NDArray[np.floating]]] = {}
+    rates: Rates = {}
+    for bundle, without in forecasters:
+        forecaster = NetworkForecaster(bundle, baselines.etas, without)
+        layout = bundle.card.spec.model_dump_json()
+        if layout not in samples:
+            samples[layout] = forecaster.arrays(views, etas)
+        rates[forecaster.name] = forecaster.forecast_arrays(times, samples[layout])
+    return rates
+
+
+def _by_horizon(rates: Rates, windows: Windows) -> dict[int, xr.DataArray]:
+    names = xr.IndexVariable("model", np.array(list(rates), dtype=object))
+    return {
+        horizon: xr.concat(
+            [r.sel(horizon=horizon, issue_time=times).drop_attrs() for r in rates.values()], dim=names
+        ).drop_vars("horizon")
+        for horizon, times in windows.items()
+    }
+
+
+def _score(
+    cube: CubeData, rates: Rates, windows: Windows, config: ScoringConfig
+) -> dict[str, dict[str, dict[str, Any]]]:
+    labels = cube.groups["labels"]["event_count"]
+    counts = {horizon: observed_counts(labels, times, horizon) for horizon, times in windows.items()}
+    card: Any = scorecard(_by_horizon(rates, windows), counts, config).to_dict()
+    scores: dict[str, dict[str, dict[str, Any]]] = card["scores"]
+    return scores
+
+
+def _best(validation: Mapping[str, Mapping[str, Mapping[str, Any]]], networks: Iterable[str], horizon: int) -> str:
+    """Return the network with the highest gain on the validation period: the test period chooses nothing."""
+
+    def gain(name: str) -> float:
+        rows = validation[name]
+        row = rows.get(str(horizon)) or next(iter(rows.values()))
+        return float(row["igpe_vs_etas"] if row["igpe_vs_etas"] is not None else -np.inf)
+
+    return max(networks, key=gain)
+
+
+def _promotion(row: Mapping[str, Any], name: str, config: ScoringConfig) -> dict[str, object]:
+    low = row["low"]
+    promoted = low is not None and low > config.promotion_min_low
+    return {
+        "promoted": promoted,
+        "reason": (
+            f"{name}: lower bound of the {config.promotion_horizon_days}-day gain over ETAS is "
+            f"{'unknown' if low is None else f'{low:+.4f}'} nats per event, the rule asks for more than "
+            f"{config.promotion_min_low:g}"
+        ),
+    }
+
+
+def _figures(
+    folder: Path, region: Region, cube: CubeData, rates: Rates, windows: Windows, scores: Any, best: str
+) -> None:
+    horizons = list(windows)
+    shown = [n for n in scores if n not in ("etas", *BOUNDS)]
+    gain_bars(scores, horizons, shown, f"{region.title}: gain per event over ETAS", folder / "ablation.png")
+    horizon = 7 if 7 in windows else horizons[0]
+    reliability_diagram(
+        {
+            name: [
+                {"forecast": b["mean_forecast"] or 0.0, **{k: b[k] or 0.0 for k in ("observed", "low", "high", "n")}}
+                for b in scores[name][str(horizon)]["reliability"]
+            ]
+            for name in ("poisson", "etas", best)
+        },
+        f"{region.title}, {horizon} days",
+        folder / f"reliability_{horizon}d.png",
+    )
+    counts = observed_counts(cube.groups["labels"]["event_count"], windows[horizon], horizon)
+    etas = rates["etas"].sel(horizon=horizon, issue_time=windows[horizon])
+    gains = {}
+    for name in dict.fromkeys(("smoothed", best, *(b for b in BOUNDS if b in rates))):
+        own = rates[name].sel(horizon=horizon, issue_time=windows[horizon])
+        gains[name] = (counts * np.log(own / etas) - own + etas).sum(("lat", "lon"))
+    gain_through_time(
+        gains,
+        counts.sum(("lat", "lon")),
+        horizon,
+        f"{region.title}: where the gain was earned ({horizon}-day windows)",
+        folder / "gain_through_time.png",
+    )
+
+
+def _bound(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {h: {"gain": r["igpe_vs_etas"], "low": r["low"], "high": r["high"]} for h, r in rows.items()}
+
+
+@stage("backtest-models", run_name="backtest-{region.name}")
+def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed: int) -> str:
+    """Score every model on the test period, choose the best network on validation; return the folder.
+
+    Writes `scorecard.json`, `rates.nc` (model, issue_time, horizon, lat, lon) and `figures/`.
+    """
+    config = load_scoring(workspace.conf)
+    cube = load_cube(trained.cube, region)
+    baselines = Baselines.load(Path(trained.baselines), region)
+    bundles = {name: load_bundle(Path(path)) for name, path in trained.bundles.items()}
+    split = region.split
+
+    windows = _windows(split.validation_start, split.validation_end, config)
+    rates = _baseline_rates(cube, baselines, _all_times(windows))
+    rates |= _network_rates(cube, baselines, rates["etas"], [(b, ()) for b in bundles.values()])
+    validation = _score(cube, rates, windows, config)
+    best = _best(validation, bundles, config.promotion_horizon_days)
+
+    windows = _windows(split.test_start, split.test_end, config)
+    rates = _baseline_rates(cube, baselines, _all_times(windows))
+    wanted: list[tuple[Bundle, Sequence[str]]] = [(b, ()) for b in bundles.values()]
+    wanted += [(bundles[best], (kind,)) for kind in PROVIDER_KINDS]
+    rates |= _network_rates(cube, baselines, rates["etas"], wanted)
+    if region.simulation is not None:
+        world = simulate_world(region, load_simulation(region.simulation, workspace.conf), seed)
+        for name, archive in (("oracle", world.oracle_archive), ("clairvoyant", world.clairvoyant_archive)):
+            # Each horizon at its own windows: beyond the world's end there is no truth to ask for.
+            rates[name] = xr.concat([archive(times, [h]) for h, times in windows.items()], dim="horizon", join="outer")
+    scores = _score(cube, rates, windows, config)
+
+    key = digest({"trained": trained.model_dump(mode="json"), "code": code_digest(), "seed": seed})
+    folder = workspace.runs(region.name) / f"backtest-{key}"
+    with whole_folder(folder) as partial:
+        _figures(partial / "figures", region, cube, rates, windows, scores, best)
+        _by_model = {n: r.astype(np.float32).drop_attrs() for n, r in rates.items() if n not in BOUNDS}
+        xr.Dataset(_by_model).to_netcdf(partial / "rates.nc", engine="h5netcdf")
+        card: dict[str, object] = {
+            "scores": {n: rows for n, rows in scores.items() if n not in BOUNDS},
+            **{b: _bound(scores[b]) for b in BOUNDS if b in scores},
+            "validation": validation,
+            "best_network": best,
+            "promotion": _promotion(scores[best][str(config.promotion_horizon_days)], best, config),
+            "rules": config.model_dump(mode="json"),
+            "trained": trained.model_dump(mode="json"),
+            "params": {
+                "etas": json.loads(baselines.etas.model.to_json())["parameters"],
+                **{
+                    n: {"model": b.card.model.model_dump(mode="json"), "training": b.card.training.model_dump(mode="json")}
+                    for n, b in bundles.items()
+                },
+            },
+        }
+        if "oracle" in scores:
+            card["share_of_oracle"] = {
+                h: row["igpe_vs_etas"] / scores["oracle"][h]["igpe_vs_etas"]
+                for h, row in scores[best].items()
+                if scores["oracle"][h]["igpe_vs_etas"]
+            }
+        write_json(partial / "scorecard.json", card)
+    return str(folder)

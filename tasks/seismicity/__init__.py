@@ -1,0 +1,38 @@
+"""Seismicity: catalog statistics, and the traditional forecasters that a network has to beat."""
+
+from tasks.seismicity.catalog import Events, known_at, select_events
+from tasks.seismicity.completeness import (
+    Estimate,
+    b_positive,
+    b_value,
+    magnitude_step,
+    maximum_curvature,
+)
+from tasks.seismicity.etas import EtasModel, EtasParameters, fit_etas
+from tasks.seismicity.etas_forecast import EtasForecaster
+from tasks.seismicity.forecaster import HORIZONS, CatalogView, Forecaster, StationaryForecaster
+from tasks.seismicity.geometry import Plane, cell_areas
+from tasks.seismicity.smoothing import fit_poisson, fit_smoothed
+
+__all__ = [
+    "HORIZONS",
+    "CatalogView",
+    "Estimate",
+    "EtasForecaster",
+    "EtasModel",
+    "EtasParameters",
+    "Events",
+    "Forecaster",
+    "Plane",
+    "StationaryForecaster",
+    "b_positive",
+    "b_value",
+    "cell_areas",
+    "fit_etas",
+    "fit_poisson",
+    "fit_smoothed",
+    "known_at",
+    "magnitude_step",
+    "maximum_curvature",
+    "select_events",
+]

@@ -1,0 +1,67 @@
+"""A region around Ridgecrest and a way to describe one source in a folder made by the test."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tasks.regions import Bounds, Region, SourceConfig, Split, TimeWindow
+from tasks.sources import Fetched, open_source
+
+Fetch = Callable[..., Fetched]
+
+
+@pytest.fixture(scope="session")
+def region() -> Region:
+    return Region(
+        name="toy",
+        title="Toy",
+        bounds=Bounds(south=35.0, north=36.0, west=-118.0, east=-117.0),
+        resolution_deg=0.1,
+        margin_deg=0.5,
+        start=date(2019, 1, 1),
+        end=date(2020, 1, 1),
+        catalog_start=date(2010, 1, 1),
+        etas_start=date(2011, 1, 1),
+        magnitude_completeness=2.0,
+        split=Split(
+            train_start=date(2019, 1, 1),
+            train_end=date(2019, 3, 1),
+            validation_start=date(2019, 4, 1),
+            validation_end=date(2019, 6, 1),
+            test_start=date(2019, 7, 1),
+            test_end=date(2020, 1, 1),
+        ),
+        sources=[SourceConfig(name="any", modality="catalog", provider="scedc", path="any")],
+    )
+
+
+@pytest.fixture
+def fetch(tmp_path: Path, region: Region) -> Fetch:
+    """Fetch from `tmp_path`/path over the region's catalog window, or over `start` to `end`."""
+
+    def call(
+        modality: str,
+        provider: str,
+        path: str,
+        latency_days: float = 0.0,
+        start: str = "2010-01-01",
+        end: str = "2020-01-01",
+        **options: str | float | bool,
+    ) -> Fetched:
+        config = SourceConfig.model_validate(
+            {
+                "name": "toy",
+                "modality": modality,
+                "provider": provider,
+                "path": path,
+                "latency_days": latency_days,
+                "options": options,
+            }
+        )
+        window = TimeWindow(np.datetime64(start, "ns"), np.datetime64(end, "ns"))
+        return open_source(config.provider)(config, tmp_path, region, window)
+
+    return call
