@@ -5,7 +5,6 @@ from pathlib import Path
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from tasks.score import backtest_models
 
 from flows.forms import BacktestForm
 from flows.settings import settings
@@ -13,6 +12,7 @@ from tasks.fit import Trained
 from tasks.publish import image_link
 from tasks.regions import load_region
 from tasks.reports.summary import score_rows
+from tasks.score import backtest_models
 
 
 @flow(name="backtest", flow_run_name="backtest-{config.region}")

@@ -4,19 +4,24 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.failures import is_expected, one_line, quiet_expected_failures
 from flows.settings import Settings, prepare_environment, settings
 from tasks.regions import UnknownRegion, load_region
+
+if TYPE_CHECKING:
+    from flows.forms import PipelineForm
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 
 def _fail(message: object) -> typer.Exit:
     """Print one line to standard error and return the exit that says "bad input"."""
-    print(f"quakecube: {message}", file=sys.stderr)
+    text = one_line(message) if isinstance(message, Exception) else message
+    print(f"quakecube: {text}", file=sys.stderr)
     return typer.Exit(2)
 
 
@@ -24,6 +29,22 @@ def _prepared() -> Settings:
     current = settings()
     prepare_environment(current)
     return current
+
+
+def _run_pipeline(form: "PipelineForm") -> Path:
+    """Run the pipeline; what a user can cause ends it with one line, whatever else with its traceback."""
+    from flows.pipeline import pipeline
+
+    quiet_expected_failures()
+    try:
+        return Path(pipeline(form))
+    except ValueError as error:
+        # raised by a check of ours or of a library: the run's log above has the traceback
+        raise _fail(error) from error
+    except Exception as error:
+        if is_expected(error):
+            raise _fail(error) from error
+        raise
 
 
 @app.command()
@@ -47,13 +68,14 @@ def run(
         )
     from flows.forms import PipelineForm
     from flows.memory import PeakMemory
-    from flows.pipeline import pipeline
     from tasks.reports.summary import score_table, write_json
 
+    try:
+        form = PipelineForm(region=region, seed=seed, training=training, epochs=epochs)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise _fail(error) from error
     with PeakMemory() as memory:
-        summary_path = Path(
-            pipeline(PipelineForm(region=region, seed=seed, training=training, epochs=epochs))  # type: ignore[arg-type]
-        )
+        summary_path = _run_pipeline(form)
     summary = json.loads(summary_path.read_text())
     summary["runtime_s"] = round(time.monotonic() - started, 1)
     summary["peak_memory_gib"] = round(memory.peak_bytes / 2**30, 2)
@@ -88,9 +110,9 @@ def up() -> None:
         state = start(current)
     except ServerError as error:
         raise _fail(error) from error
-    print(
-        f"Prefect  {state['prefect']}/deployments\nMLflow   {state['mlflow']}/#/experiments\nStop both with `make down`."
-    )
+    print(f"Prefect  {state['prefect']}/deployments")
+    print(f"MLflow   {state['mlflow']}/#/experiments")
+    print("Stop both with `make down`.")
 
 
 @app.command()

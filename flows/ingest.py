@@ -6,13 +6,16 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 from pydantic import BaseModel, Field
 
+from flows.failures import quiet_expected_failures
 from flows.forms import IngestForm
 from flows.settings import settings
-from tasks.cubes.store import ObservationStore
-from tasks.ingest import IngestReport, ingest_source, simulate_archive
+from tasks.cubes.store import ObservationStore, StoreBusy, StoreFull
+from tasks.ingest import IngestReport, ingest_source, prepare_store_limit, simulate_archive
 from tasks.regions import Region, load_region
-from tasks.sources.contract import SourceUnavailable
+from tasks.sources.contract import SourceMissing, SourceUnavailable
 from tasks.workspace import Workspace, folder_fingerprint
+
+_MESSAGES = 20
 
 
 class IngestResult(BaseModel):
@@ -28,12 +31,12 @@ def archive_of(workspace: Workspace, region: Region, seed: int) -> Path:
     if region.simulation is not None:
         return Path(simulate_archive(workspace, region, seed))
     if workspace.archive is None:
-        raise SourceUnavailable(
+        raise SourceMissing(
             f"region {region.name!r} reads a recorded archive and none is given: "
             f"set QUAKECUBE_ARCHIVE, or run `make run REGION={region.name} ARCHIVE=<folder>`"
         )
     if not workspace.archive.is_dir():
-        raise SourceUnavailable(f"QUAKECUBE_ARCHIVE={str(workspace.archive)!r} is not a folder")
+        raise SourceMissing(f"QUAKECUBE_ARCHIVE={str(workspace.archive)!r}: expected a folder, found none")
     return workspace.archive
 
 
@@ -46,26 +49,35 @@ def _ask(workspace: Workspace, region: Region, group: str, archive: Path) -> Ing
         report: IngestReport = state.result()
         return report
     reason = state.result(raise_on_failure=False)
-    return IngestReport(group=group, status="unavailable", messages=[f"{type(reason).__name__}: {reason}"])
+    if isinstance(reason, StoreBusy | StoreFull):
+        raise reason  # what holds for one source holds for all of them
+    if isinstance(reason, SourceUnavailable):
+        return IngestReport(group=group, status="unavailable", messages=[str(reason)])
+    return IngestReport(group=group, status="failed", messages=[f"{type(reason).__name__}: {reason}"])
 
 
 @flow(name="ingest", flow_run_name="ingest-{config.region}")
 def ingest(config: IngestForm) -> IngestResult:
     """Pull seismometer, GNSS, InSAR and weather data of a region into its observation store.
 
-    A source that is down, empty or broken is reported and left out; the others go on.
+    A source that is down, empty or broken is reported and left out; the others go on. A full disk and a second
+    writer end the run, and what was stored before stays.
     """
+    quiet_expected_failures()
     logger = get_run_logger()
     workspace = settings().workspace()
     region = load_region(config.region, workspace.conf)
     archive = archive_of(workspace, region, config.seed)
+    prepare_store_limit(workspace)
     reports = []
     for source in region.sources:
         report = _ask(workspace, region, source.group, archive)
         size = " x ".join(f"{v} {k}" for k, v in report.sizes.items())
         logger.info("%-28s %-11s %s", report.group, report.status, size)
-        for message in report.messages[:20]:
+        for message in report.messages[:_MESSAGES]:
             logger.warning("%s: %s", report.group, message)
+        if len(report.messages) > _MESSAGES:
+            logger.warning("%s: and %d more", report.group, len(report.messages) - _MESSAGES)
         reports.append(report)
     create_table_artifact(
         key=f"ingest-{region.name.replace('_', '-')}",
@@ -80,10 +92,10 @@ def ingest(config: IngestForm) -> IngestResult:
         ],
         description=f"What each source of {region.title} gave.",
     )
-    if not any(r.group.startswith("catalog/") and r.status in ("stored", "unchanged") for r in reports):
+    store = ObservationStore(workspace.observations, region.name)
+    if not any(group.startswith("catalog/") for group in store.groups()):
         reasons = "; ".join(m for r in reports if r.group.startswith("catalog/") for m in r.messages)
         raise SourceUnavailable(
             f"region {region.name!r}: no catalog could be read, so there is nothing to forecast: {reasons}"
         )
-    snapshot = ObservationStore(workspace.observations, region.name).snapshot()
-    return IngestResult(region=region.name, snapshot=str(snapshot), reports=reports)
+    return IngestResult(region=region.name, snapshot=str(store.snapshot()), reports=reports)

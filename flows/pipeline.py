@@ -1,14 +1,16 @@
 """Flow `pipeline`: the whole way once, from ingest to a published forecast and a report."""
 
 import time
+from pathlib import Path
 
 from prefect import flow, get_run_logger
+from prefect.artifacts import create_markdown_artifact
 
 from flows.forecast import forecast
 from flows.forms import ForecastForm, PipelineForm, RetrainForm
 from flows.retrain import retrain
 from flows.settings import settings
-from tasks.publish import publish_report
+from tasks.publish import publish_report, run_page
 from tasks.regions import load_region
 
 
@@ -24,5 +26,8 @@ def pipeline(config: PipelineForm) -> str:
     recorded = retrain(RetrainForm(**config.model_dump()))
     issued = forecast(ForecastForm(region=config.region, seed=config.seed))
     summary = publish_report(workspace, region, recorded, issued, time.monotonic() - started)
+    create_markdown_artifact(
+        key=f"summary-{region.name.replace('_', '-')}", markdown=run_page(Path(summary).parent)
+    )
     get_run_logger().info("summary %s", summary)
     return str(summary)

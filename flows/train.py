@@ -21,7 +21,9 @@ def train(config: TrainForm) -> Trained:
     region = load_region(config.region, workspace.conf)
     cube = CubeStore(workspace.cubes, region.name).latest()
     if cube is None:
-        raise ValueError(f"region {region.name!r} has no cube in {workspace.cubes}; run the flow build-cube first")
+        raise ValueError(
+            f"region {region.name!r} has no cube in {workspace.cubes}; run the flow build-cube first"
+        )
     baselines = fit_baseline_models(workspace, region, cube)
     rates = rate_training_days(workspace, region, cube, baselines, config.training)
     bundles = {}

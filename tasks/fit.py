@@ -1,6 +1,5 @@
 """Stages: fit the baselines, ask ETAS for its rates once, train one network on top of them."""
 
-import logging
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from prefect import get_run_logger
 from pydantic import BaseModel, Field
 
 from fusion_models.bundle import load_bundle
@@ -115,10 +115,12 @@ def window_counts(
 
 
 def _log_epoch(network: str) -> Callable[[int, dict[str, float]], None]:
-    logger = logging.getLogger(__name__)
+    logger = get_run_logger()
 
     def log(epoch: int, metrics: dict[str, float]) -> None:
-        logger.info("%s epoch %d: validation gain over ETAS %+.4f nats per event", network, epoch, metrics["val_igpe"])
+        logger.info(
+            "%s epoch %d: validation gain over ETAS %+.4f nats per event", network, epoch, metrics["val_igpe"]
+        )
 
     return log
 

@@ -4,25 +4,31 @@ from pathlib import Path
 from typing import Literal
 
 from prefect import task
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectAlreadyExists
 from prefect.tasks import Task, exponential_backoff
 from pydantic import BaseModel, Field
 
-from tasks.cubes.store import ObservationStore
+from tasks.cubes.store import ObservationStore, StoreBusy, held_locks
 from tasks.regions import Region
 from tasks.simulation import load_simulation, simulate_world, write_archive
 from tasks.sources import open_source
-from tasks.sources.contract import SourceDataInvalid, SourceEmpty, SourceUnavailable
+from tasks.sources.contract import SourceDataInvalid, SourceEmpty, SourceMissing, SourceUnavailable
 from tasks.stage import content_key, stage
 from tasks.workspace import Workspace
+
+STORE_LIMIT = "observation-store"
+_SLOT_PATIENCE_S = 300.0
 
 
 class IngestReport(BaseModel):
     """What one source gave."""
 
     group: str = Field(description="group of the observation store")
-    status: Literal["stored", "unchanged", "empty", "invalid", "unavailable"]
+    status: Literal["stored", "unchanged", "empty", "invalid", "unavailable", "failed"]
     snapshot: str = Field(default="", description="snapshot of the store after the write")
     sizes: dict[str, int] = Field(default_factory=dict, description="length of each dimension fetched")
     messages: list[str] = Field(default_factory=list, description="one line per payload that was left out")
@@ -40,8 +46,24 @@ def simulate_archive(workspace: Workspace, region: Region, seed: int) -> str:
     return str(root)
 
 
+def prepare_store_limit(workspace: Workspace) -> None:
+    """Make the limit of one writer at a time if there is none, and free a slot that a killed run left taken.
+
+    Prefect keeps slots in its database and leases in the server's memory, so that a run that was killed while it wrote
+    would block every later one; the lock file beside the store goes with its process and tells the two apart.
+    """
+    with get_client(sync_client=True) as client:
+        try:
+            client.upsert_global_concurrency_limit_by_name(STORE_LIMIT, 1)
+        except ObjectAlreadyExists:
+            return  # another run made it at this moment
+        limit = client.read_global_concurrency_limit_by_name(STORE_LIMIT)
+        if limit.active_slots and not held_locks(workspace.observations):
+            client.update_global_concurrency_limit(STORE_LIMIT, GlobalConcurrencyLimitUpdate(active_slots=0))
+
+
 def _only_unavailable(_task: Task, _run: TaskRun, state: State) -> bool:
-    """Retry a source that did not answer, never one whose payload is wrong."""
+    """Retry a service that did not answer, never a missing folder or a payload that is wrong."""
     try:
         state.result()
     except SourceUnavailable:
@@ -67,6 +89,13 @@ def ingest_source(
     """Fetch `group` of `region` from `archive` and append it; the same request twice changes nothing.
 
     `fingerprint` stands for what the archive holds, so that an unchanged source is not read again.
+
+    Raises
+    ------
+    SourceUnavailable
+        If a live service did not answer, after the retries.
+    StoreBusy, StoreFull
+        If nothing can be written; the store is as it was before.
     """
     config = next(s for s in region.sources if s.group == group)
     window = region.catalog_window if config.modality == "catalog" else region.window
@@ -74,12 +103,22 @@ def ingest_source(
         fetched = open_source(config.provider)(config, Path(archive), region, window)
     except SourceEmpty as empty:
         return IngestReport(group=group, status="empty", messages=[str(empty)])
+    except SourceMissing as missing:
+        return IngestReport(group=group, status="unavailable", messages=[str(missing)])
     except SourceDataInvalid as invalid:
         return IngestReport(group=group, status="invalid", messages=[str(invalid)])
     store = ObservationStore(workspace.observations, region.name)
-    with concurrency("observation-store", occupy=1, strict=False):
-        before = store.snapshot()
-        snapshot = store.write(group, fetched.dataset)
+    try:
+        with concurrency(STORE_LIMIT, occupy=1, timeout_seconds=_SLOT_PATIENCE_S):
+            before = store.snapshot()
+            snapshot = store.write(group, fetched.dataset, is_damaged=bool(fetched.invalid))
+    except TimeoutError as waited:
+        raise StoreBusy(
+            f"{workspace.observations}: another run has been writing for {_SLOT_PATIENCE_S:g} s; "
+            "wait until it ends and start again"
+        ) from waited
+    except ValueError as refused:
+        return IngestReport(group=group, status="invalid", messages=[str(refused)])
     return IngestReport(
         group=group,
         status="unchanged" if snapshot == before else "stored",

@@ -56,7 +56,9 @@ def issue_forecast(workspace: Workspace, region: Region, issue_date: str) -> Iss
     serving = Serving.load(workspace, region)
     ref = CubeStore(workspace.cubes, region.name).latest()
     if ref is None:
-        raise ValueError(f"region {region.name!r} has no cube in {workspace.cubes}; run the flow build-cube first")
+        raise ValueError(
+            f"region {region.name!r} has no cube in {workspace.cubes}; run the flow build-cube first"
+        )
     view = as_of(load_cube(ref, region), issue)
     challenger = Path(serving.trained.bundles[serving.challenger])
     baselines = Baselines.load(challenger / BASELINES, region)
@@ -102,4 +104,6 @@ def issue_forecast(workspace: Workspace, region: Region, issue_date: str) -> Iss
             f"(issued by {issuer}; rings: events of the last year)",
             figure,
         )
-    return Issued(path=folder / "forecast.nc", map=figure, issue_time=str(issue)[:19], model=issuer, sentence=sentence)
+    return Issued(
+        path=folder / "forecast.nc", map=figure, issue_time=str(issue)[:19], model=issuer, sentence=sentence
+    )

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -41,6 +42,12 @@ def image_link(path: Path) -> str:
         image.imsave(buffer, pixels, format="png")
         data = buffer.getvalue()
     return f"![{path.stem}](data:image/png;base64,{base64.b64encode(data).decode()})"
+
+
+def run_page(folder: Path) -> str:
+    """Return the run's page in `folder` as the Prefect UI can show it: pictures inside the text."""
+    text = (folder / "report.md").read_text()
+    return re.sub(r"!\[[^]]*\]\(([^)]+)\)", lambda match: image_link(folder / match[1]), text)
 
 
 @task(name="publish-report", task_run_name="publish-{region.name}")

@@ -86,7 +86,9 @@ def _score(
     return scores
 
 
-def _best(validation: Mapping[str, Mapping[str, Mapping[str, Any]]], networks: Iterable[str], horizon: int) -> str:
+def _best(
+    validation: Mapping[str, Mapping[str, Mapping[str, Any]]], networks: Iterable[str], horizon: int
+) -> str:
     """Return the network with the highest gain on the validation period: the test period chooses nothing."""
 
     def gain(name: str) -> float:
@@ -120,7 +122,10 @@ def _figures(
     reliability_diagram(
         {
             name: [
-                {"forecast": b["mean_forecast"] or 0.0, **{k: b[k] or 0.0 for k in ("observed", "low", "high", "n")}}
+                {
+                    "forecast": b["mean_forecast"] or 0.0,
+                    **{k: b[k] or 0.0 for k in ("observed", "low", "high", "n")},
+                }
                 for b in scores[name][str(horizon)]["reliability"]
             ]
             for name in ("poisson", "etas", best)
@@ -174,7 +179,9 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
         world = simulate_world(region, load_simulation(region.simulation, workspace.conf), seed)
         for name, archive in (("oracle", world.oracle_archive), ("clairvoyant", world.clairvoyant_archive)):
             # Each horizon at its own windows: beyond the world's end there is no truth to ask for.
-            rates[name] = xr.concat([archive(times, [h]) for h, times in windows.items()], dim="horizon", join="outer")
+            rates[name] = xr.concat(
+                [archive(times, [h]) for h, times in windows.items()], dim="horizon", join="outer"
+            )
     scores = _score(cube, rates, windows, config)
 
     key = digest({"trained": trained.model_dump(mode="json"), "code": code_digest(), "seed": seed})
@@ -194,7 +201,10 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
             "params": {
                 "etas": json.loads(baselines.etas.model.to_json())["parameters"],
                 **{
-                    n: {"model": b.card.model.model_dump(mode="json"), "training": b.card.training.model_dump(mode="json")}
+                    n: {
+                        "model": b.card.model.model_dump(mode="json"),
+                        "training": b.card.training.model_dump(mode="json"),
+                    }
                     for n, b in bundles.items()
                 },
             },

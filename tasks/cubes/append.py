@@ -61,6 +61,19 @@ def merge_rows(old: xr.Dataset | None, new: xr.Dataset) -> xr.Dataset:
     return _sorted_unique(joined, dim)
 
 
+def without_losses(old: xr.Dataset, new: xr.Dataset) -> xr.Dataset:
+    """Return `new` without the records of which `old` has a channel observed (flag 0) that is a gap (flag 1) here.
+
+    Other groups come back as they are: they lose whole rows with a payload, never a part of one.
+    """
+    if row_dimension(new) != "record":
+        return new
+    place = _keys(old, "record").get_indexer(_keys(new, "record"))
+    before = old["quality_flag"].values[np.maximum(place, 0)] == 0
+    lost = (place >= 0) & (before & (new["quality_flag"].values == 1)).any(axis=1)
+    return new.isel(record=np.flatnonzero(~lost))
+
+
 def is_prefix(old: xr.Dataset, new: xr.Dataset, dim: str) -> bool:
     """Tell whether the first rows of `new` are exactly `old`, and everything without rows is equal."""
     size = old.sizes[dim]

@@ -9,7 +9,7 @@ import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field
 
 from fusion_models.data.asof import CubeData
-from tasks.cubes.append import is_prefix, merge_rows, row_dimension
+from tasks.cubes.append import is_prefix, merge_rows, row_dimension, without_losses
 from tasks.cubes.repository import (
     Repository,
     StoreBusy,
@@ -18,6 +18,7 @@ from tasks.cubes.repository import (
     canonical,
     drop_group,
     extend_group,
+    held_locks,
     put_group,
 )
 from tasks.regions import Region, TimeWindow
@@ -29,6 +30,7 @@ __all__ = [
     "StoreBusy",
     "StoreFull",
     "UnknownSnapshot",
+    "held_locks",
     "load_cube",
     "open_cube",
 ]
@@ -51,13 +53,20 @@ class ObservationStore:
         self._repository = Repository(root, region)
 
     def write(
-        self, group: str, dataset: xr.Dataset, window: TimeWindow | None = None, *, timeout_s: float = 60.0
+        self,
+        group: str,
+        dataset: xr.Dataset,
+        window: TimeWindow | None = None,
+        *,
+        is_damaged: bool = False,
+        timeout_s: float = 60.0,
     ) -> str:
         """Add a provider's answer to `group` and return the id of the snapshot that holds it.
 
         Rows join by key (see `merge_rows`). The same answer twice commits nothing and returns the same id;
         later rows are appended; a revised value makes a new snapshot, and the old one stays readable. `window` only
-        goes into the commit's message: rows of a window that the provider no longer sends stay.
+        goes into the commit's message: rows of a window that the provider no longer sends stay. `is_damaged` says
+        that some payloads could not be read: a record that lacks a channel for it does not replace a stored whole one.
 
         Raises
         ------
@@ -72,7 +81,10 @@ class ObservationStore:
             stored = self._repository.read(group)
             old = stored.load() if stored is not None else None
             try:
-                merged = merge_rows(old, canonical(dataset))
+                answer = canonical(dataset)
+                if is_damaged and old is not None:
+                    answer = without_losses(old, answer)
+                merged = merge_rows(old, answer)
             except ValueError as error:
                 raise ValueError(f"{self._repository.path}, group {group!r}: {error}") from error
             if old is None or dim is None or not is_prefix(old, merged, dim):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -10,10 +11,16 @@ import xarray as xr
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 
 _PALETTE = {"poisson": "#9a9a9a", "smoothed": "#b79b5b", "etas": "#222222"}
-_SIZE = {"figure.dpi": 110, "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+_SIZE: dict[Any, Any] = {
+    "figure.dpi": 110,
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 
 Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
 
@@ -25,7 +32,7 @@ def _save(path: Path) -> Path:
     return path
 
 
-def _map(axes: Axes, field: xr.DataArray, norm: LogNorm, title: str) -> object:
+def _map(axes: Axes, field: xr.DataArray, norm: LogNorm, title: str) -> QuadMesh:
     mesh = axes.pcolormesh(field.lon, field.lat, field.values, norm=norm, cmap="magma", shading="nearest")
     axes.set(title=title, xlabel="longitude, degree", aspect=1 / np.cos(np.deg2rad(float(field.lat.mean()))))
     return mesh
@@ -41,7 +48,6 @@ def forecast_map(
         figure, all_axes = plt.subplots(
             1, len(rates), figsize=(3.4 * len(rates), 3.4), squeeze=False, sharey=True
         )
-        mesh = None
         for axes, (name, field) in zip(all_axes[0], rates.items(), strict=True):
             mesh = _map(axes, field, norm, name)
             if events is not None and events.sizes["event"]:

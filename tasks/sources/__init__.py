@@ -10,6 +10,7 @@ from tasks.sources.contract import (
     SourceDataInvalid,
     SourceEmpty,
     SourceError,
+    SourceMissing,
     SourceUnavailable,
 )
 
@@ -19,6 +20,7 @@ __all__ = [
     "SourceDataInvalid",
     "SourceEmpty",
     "SourceError",
+    "SourceMissing",
     "SourceUnavailable",
     "open_source",
 ]

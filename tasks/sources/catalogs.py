@@ -61,6 +61,24 @@ def drop_repeated(
     return events.loc[~repeated], [complaint]
 
 
+def depths_in_km(
+    texts: "pd.Series[str]", path: Path, unit_km: float = 1.0
+) -> tuple["pd.Series[float]", list[SourceDataInvalid]]:
+    """Return depths (event,), km positive down, NaN where there is no text or, with a message, no finite number."""
+    depths = pd.to_numeric(texts, errors="coerce").astype(np.float64)
+    depths = depths.where(np.isfinite(depths)) * unit_km
+    wrong = depths.isna() & texts.notna() & (texts != "")
+    if not wrong.any():
+        return depths, []
+    complaint = SourceDataInvalid(
+        path,
+        "a finite depth or none",
+        f"{int(wrong.sum())} others (such as {texts[wrong].iloc[0]!r}), taken as unknown",
+    )
+    logger.warning("%s", complaint)
+    return depths, [complaint]
+
+
 def drop_unlocated(events: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[SourceDataInvalid]]:
     """Drop rows without origin time, latitude or longitude, with a message; NaN depth and magnitude stay."""
     located = events["origin_time"].notna() & events["latitude"].notna() & events["longitude"].notna()
@@ -74,6 +92,13 @@ def drop_unlocated(events: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list
     )
     logger.warning("%s", complaint)
     return events.loc[located], [complaint]
+
+
+def check_rows(events: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[SourceDataInvalid]]:
+    """Return the rows of one file that can be used, one for each id, with a message about the others."""
+    events, unlocated = drop_unlocated(events, path)
+    events, repeated = drop_repeated(events, path)
+    return events, unlocated + repeated
 
 
 def catalog_dataset(

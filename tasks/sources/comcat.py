@@ -5,7 +5,13 @@ from pathlib import Path
 import pandas as pd
 
 from tasks.regions import Region, SourceConfig, TimeWindow
-from tasks.sources.catalogs import catalog_dataset, drop_repeated, drop_unlocated, publication_delay
+from tasks.sources.catalogs import (
+    catalog_dataset,
+    check_rows,
+    depths_in_km,
+    drop_repeated,
+    publication_delay,
+)
 from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.options import choice_option
 from tasks.sources.payloads import list_payloads, read_csv, read_each
@@ -59,6 +65,7 @@ def _parse(path: Path) -> tuple[pd.DataFrame, list[SourceDataInvalid]]:
         parsed = pd.to_datetime(rows[column], format="ISO8601", utc=True, errors="coerce")
         return parsed.dt.tz_localize(None).astype("datetime64[ns]")
 
+    depths, odd = depths_in_km(rows["depth"], path)
     events = pd.DataFrame(
         {
             "event_id": rows["id"],
@@ -66,11 +73,12 @@ def _parse(path: Path) -> tuple[pd.DataFrame, list[SourceDataInvalid]]:
             "available_time": times("updated"),
             "latitude": pd.to_numeric(rows["latitude"], errors="coerce"),
             "longitude": pd.to_numeric(rows["longitude"], errors="coerce"),
-            "depth_km": pd.to_numeric(rows["depth"], errors="coerce"),
+            "depth_km": depths,
             "magnitude": pd.to_numeric(rows["mag"], errors="coerce"),
             "magnitude_error": pd.to_numeric(rows["magError"], errors="coerce"),
             "magnitude_type": rows["magType"].fillna(""),
             "event_type": rows["type"].map(_TYPES).fillna("other"),
         }
     )
-    return drop_unlocated(events, path)
+    events, wrong = check_rows(events, path)
+    return events, odd + wrong

@@ -4,6 +4,7 @@
 
     SourceError
     ├── SourceUnavailable   nobody answered: try again later
+    │   └── SourceMissing   a local file or folder is not there: waiting will not bring it
     ├── SourceDataInvalid   the payload is wrong: quarantine it, do not retry, go on with the rest
     └── SourceEmpty         the provider answered and has nothing in this window
 """
@@ -20,11 +21,15 @@ class SourceError(Exception):
     """A source did not deliver."""
 
 
-class SourceUnavailable(SourceError):  # noqa: N818
+class SourceUnavailable(SourceError):
     """The provider could not be reached; the same request may succeed later."""
 
 
-class SourceDataInvalid(SourceError):  # noqa: N818
+class SourceMissing(SourceUnavailable):
+    """A local file or folder is not there; said at once, without retries."""
+
+
+class SourceDataInvalid(SourceError):
     """A payload breaks its format; the message names the file, what was expected and what was found."""
 
     def __init__(self, path: Path | str, expected: str, found: str) -> None:
@@ -34,7 +39,7 @@ class SourceDataInvalid(SourceError):  # noqa: N818
         self.found = found
 
 
-class SourceEmpty(SourceError):  # noqa: N818
+class SourceEmpty(SourceError):
     """The provider has nothing for this region and window."""
 
 
@@ -53,8 +58,10 @@ class Source(Protocol):
 
         Raises
         ------
-        SourceUnavailable
+        SourceMissing
             If `root` or the configured path is not there.
+        SourceUnavailable
+            If a live service does not answer.
         SourceDataInvalid
             If every payload is invalid.
         SourceEmpty

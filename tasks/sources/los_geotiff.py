@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tasks.regions import Region, SourceConfig, TimeWindow
-from tasks.sources.contract import Fetched, SourceDataInvalid, SourceUnavailable
+from tasks.sources.contract import Fetched, SourceDataInvalid, SourceMissing
 from tasks.sources.options import choice_option, latency
 from tasks.sources.payloads import empty, locate, read_each
 from tasks.sources.rasters import Raster, insar_dataset, read_raster, unit_look
@@ -76,7 +76,7 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
 def _read_look(folder: Path, region: Region) -> tuple[Raster | None, Raster | None, Raster | None, str, Path]:
     first = next(iter(sorted(folder.glob("metadata/*.geo.E.tif"))), None)
     if first is None:
-        raise SourceUnavailable(f"{folder}: expected look vectors in metadata/<track>.geo.E.tif, found none")
+        raise SourceMissing(f"{folder}: expected look vectors in metadata/<track>.geo.E.tif, found none")
     track = first.name.removesuffix(".geo.E.tif")
     paths = [first.with_name(f"{track}.geo.{letter}.tif") for letter in "ENU"]
     east, north, up = (read_raster(path, region.bounds) for path in paths)

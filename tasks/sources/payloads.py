@@ -12,7 +12,7 @@ from typing import TypeVar
 import pandas as pd
 
 from tasks.regions import Region, SourceConfig, TimeWindow
-from tasks.sources.contract import SourceDataInvalid, SourceEmpty, SourceUnavailable
+from tasks.sources.contract import SourceDataInvalid, SourceEmpty, SourceMissing
 
 logger = logging.getLogger(__name__)
 
@@ -24,13 +24,14 @@ def locate(config: SourceConfig, root: Path) -> Path:
 
     Raises
     ------
-    SourceUnavailable
-        If it is not there: an archive that is not mounted may be so later.
+    SourceMissing
+        If it is not there.
     """
     path = root / config.path
     if not path.exists():
-        raise SourceUnavailable(
-            f"source {config.group}: {path} is not there; expected the {config.provider} data"
+        raise SourceMissing(
+            f"{path}: expected the {config.provider} data of source {config.group}, found nothing; "
+            "check the archive and the source's path in conf/regions"
         )
     return path
 
@@ -42,7 +43,7 @@ def list_payloads(config: SourceConfig, root: Path, *patterns: str) -> list[Path
 
     Raises
     ------
-    SourceUnavailable
+    SourceMissing
         If the path is not there.
     SourceEmpty
         If the folder holds no such file.
@@ -52,7 +53,7 @@ def list_payloads(config: SourceConfig, root: Path, *patterns: str) -> list[Path
         return [path]
     found = sorted({p for pattern in patterns for p in path.glob(pattern) if not p.name.startswith(".")})
     if not found:
-        raise SourceEmpty(f"source {config.group}: {path} holds no file like {' or '.join(patterns)}")
+        raise SourceEmpty(f"{path}: expected files like {' or '.join(patterns)}, found none")
     return found
 
 
@@ -103,7 +104,14 @@ def read_csv(path: Path, names: Sequence[str], has_header: bool = True) -> pd.Da
     """
     text = read_text(path)
     try:
-        table = pd.read_csv(io.StringIO(text), header="infer" if has_header else None, dtype=str)
+        table = pd.read_csv(
+            io.StringIO(text),
+            header="infer" if has_header else None,
+            dtype=str,
+            # only what is empty is missing: the text NaN is a value to complain about
+            keep_default_na=False,
+            na_values=[""],
+        )
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise SourceDataInvalid(path, f"a table with columns {list(names)}", str(error).strip()) from error
     if not has_header:
@@ -160,6 +168,6 @@ def read_each(
 def empty(config: SourceConfig, root: Path, region: Region, window: TimeWindow) -> SourceEmpty:
     """Return the error that says that `window` holds nothing of `region`."""
     return SourceEmpty(
-        f"source {config.group}: {root / config.path} has nothing for region {region.name!r} between "
-        f"{window.start.astype('datetime64[s]')} and {window.end.astype('datetime64[s]')}"
+        f"{root / config.path}: expected observations, found nothing for region {region.name!r} between "
+        f"{window.start.astype('datetime64[D]')} and {window.end.astype('datetime64[D]')}"
     )

@@ -1,5 +1,6 @@
 """QuakeML 1.2 catalogs with every version of an event, streamed: obspy needs 15 s for 10,000 events."""
 
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,10 +9,17 @@ import pandas as pd
 from lxml import etree
 
 from tasks.regions import Region, SourceConfig, TimeWindow
-from tasks.sources.catalogs import catalog_dataset, drop_repeated, drop_unlocated, publication_delay
+from tasks.sources.catalogs import (
+    catalog_dataset,
+    depths_in_km,
+    drop_repeated,
+    drop_unlocated,
+    publication_delay,
+)
 from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.payloads import list_payloads, read_each
 
+_KEY = ("event_id", "available_time")
 _TYPES = {"earthquake": "earthquake", "quarry blast": "quarry_blast"}
 
 
@@ -21,7 +29,7 @@ class _Version(NamedTuple):
     available_time: str
     latitude: float
     longitude: float
-    depth_km: float
+    depth_m: str
     magnitude: float
     magnitude_error: float
     magnitude_type: str
@@ -41,25 +49,28 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     Raises
     ------
     SourceUnavailable, SourceDataInvalid, SourceEmpty
-        As the contract says. A file that is not well-formed XML is invalid as a whole.
+        As the contract says. A file that is not well-formed XML is invalid as a whole. Of event elements with one
+        publicID in a file all versions are taken, with a message; of those made at one moment the last.
     """
     complaints: list[SourceDataInvalid] = []
 
     def read(path: Path) -> pd.DataFrame:
-        events = pd.DataFrame(_parse(path), columns=list(_Version._fields))
+        versions, repeated = _parse(path)
+        events = pd.DataFrame(versions, columns=list(_Version._fields))
         for column in ("origin_time", "available_time"):
             parsed = pd.to_datetime(events[column], format="ISO8601", utc=True, errors="coerce")
             events[column] = parsed.dt.tz_localize(None).astype("datetime64[ns]")
-        events, wrong = drop_unlocated(events, path)
-        complaints.extend(wrong)
-        return events
+        events["depth_km"], odd = depths_in_km(events.pop("depth_m"), path, unit_km=1e-3)
+        events, unlocated = drop_unlocated(events, path)
+        complaints.extend(repeated + odd + unlocated)
+        return events.drop_duplicates(list(_KEY), keep="last") if repeated else events
 
     tables, invalid = read_each(list_payloads(config, root, "*.xml"), read)
     events = pd.concat(tables, ignore_index=True)
     undated = events["available_time"].isna()
     delay = pd.Timedelta(publication_delay(config))
     events.loc[undated, "available_time"] = events.loc[undated, "origin_time"] + delay
-    events, repeated = drop_repeated(events, root / config.path, key=("event_id", "available_time"))
+    events, repeated = drop_repeated(events, root / config.path, key=_KEY)
     dataset = catalog_dataset(
         events,
         config,
@@ -72,11 +83,14 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     return Fetched(dataset, tuple(invalid + complaints + repeated))
 
 
-def _parse(path: Path) -> list[_Version]:
+def _parse(path: Path) -> tuple[list[_Version], list[SourceDataInvalid]]:
     versions: list[_Version] = []
+    times_seen: Counter[str] = Counter()
     try:
         for _, event in etree.iterparse(str(path), tag="{*}event", events=("end",), resolve_entities=False):
-            versions.extend(_versions(event))
+            found = _versions(event)
+            versions.extend(found)
+            times_seen.update({version.event_id for version in found})
             event.clear()
             # siblings already read stay in the tree unless they are unlinked
             while event.getprevious() is not None:
@@ -85,7 +99,15 @@ def _parse(path: Path) -> list[_Version]:
         raise SourceDataInvalid(path, "well-formed QuakeML", str(error)) from error
     except ValueError as error:
         raise SourceDataInvalid(path, "numbers in the origins and magnitudes", str(error)) from error
-    return versions
+    again = [name for name, times in times_seen.items() if times > 1]
+    if not again:
+        return versions, []
+    complaint = SourceDataInvalid(
+        path,
+        "one event for each publicID",
+        f"{len(again)} given more than once (such as {', '.join(again[:3])}), taken as versions of one event",
+    )
+    return versions, [complaint]
 
 
 def _flatten(element: etree._Element) -> dict[str, str]:
@@ -148,7 +170,7 @@ def _versions(event: etree._Element) -> list[_Version]:
                 available_time=created or own.get(stamp, ""),
                 latitude=_number(origin_texts, "latitude.value"),
                 longitude=_number(origin_texts, "longitude.value"),
-                depth_km=_number(origin_texts, "depth.value") / 1000.0,
+                depth_m=origin_texts.get("depth.value", ""),
                 magnitude=_number(magnitude, "mag.value"),
                 magnitude_error=_number(magnitude, "mag.uncertainty"),
                 magnitude_type=magnitude.get("type", ""),

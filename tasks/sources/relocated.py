@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 
 from tasks.regions import Region, SourceConfig, TimeWindow
-from tasks.sources.catalogs import catalog_dataset, drop_repeated, drop_unlocated, publication_delay
+from tasks.sources.catalogs import (
+    catalog_dataset,
+    check_rows,
+    depths_in_km,
+    drop_repeated,
+    publication_delay,
+)
 from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.options import time_option
 from tasks.sources.payloads import list_payloads, read_csv, read_each
@@ -55,17 +61,19 @@ def _parse(path: Path) -> tuple[pd.DataFrame, list[SourceDataInvalid]]:
     moment = pd.to_datetime(rows["date"] + "T" + rows["clock"], format="ISO8601", errors="coerce").astype(
         "datetime64[ns]"
     )
+    depths, odd = depths_in_km(rows["depth_km"], path)
     events = pd.DataFrame(
         {
             "event_id": "ci" + rows["id"],
             "origin_time": moment,
             "latitude": pd.to_numeric(rows["latitude"], errors="coerce"),
             "longitude": pd.to_numeric(rows["longitude"], errors="coerce"),
-            "depth_km": pd.to_numeric(rows["depth_km"], errors="coerce"),
+            "depth_km": depths,
             "magnitude": pd.to_numeric(rows["magnitude"], errors="coerce"),
             "magnitude_error": np.nan,
             "magnitude_type": "",
             "event_type": "earthquake",
         }
     )
-    return drop_unlocated(events, path)
+    events, wrong = check_rows(events, path)
+    return events, odd + wrong

@@ -8,7 +8,14 @@ import numpy as np
 import pandas as pd
 
 from tasks.regions import Region, SourceConfig, TimeWindow
-from tasks.sources.catalogs import catalog_dataset, drop_repeated, drop_unlocated, in_box, publication_delay
+from tasks.sources.catalogs import (
+    catalog_dataset,
+    check_rows,
+    depths_in_km,
+    drop_repeated,
+    in_box,
+    publication_delay,
+)
 from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.payloads import empty, list_payloads, read_each, read_text
 
@@ -76,20 +83,22 @@ def _parse(path: Path, region: Region) -> tuple[pd.DataFrame, list[SourceDataInv
     keep = in_box(latitude, longitude, region) | np.isnan(latitude) | np.isnan(longitude)
     rows = rows.loc[keep]
     magnitude = pd.to_numeric(rows["magnitude"], errors="coerce")
+    depths, odd = depths_in_km(rows["depth_km"], path)
     events = pd.DataFrame(
         {
             "event_id": "ci" + rows["id"],
             "origin_time": parse_times(rows["date"].tolist(), rows["clock"].tolist()),
             "latitude": latitude[keep],
             "longitude": longitude[keep],
-            "depth_km": pd.to_numeric(rows["depth_km"], errors="coerce"),
+            "depth_km": depths,
             "magnitude": magnitude.where(rows["magnitude_type"] != "n"),
             "magnitude_error": np.nan,
             "magnitude_type": rows["magnitude_type"],
             "event_type": rows["type"].map(_TYPES).fillna("other"),
         }
     )
-    return drop_unlocated(events, path)
+    events, wrong = check_rows(events, path)
+    return events, odd + wrong
 
 
 def parse_times(dates: list[str], clocks: list[str]) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.regions import Region, SourceConfig, TimeWindow
-from tasks.sources.catalogs import catalog_dataset, drop_repeated, drop_unlocated, publication_delay
+from tasks.sources.catalogs import catalog_dataset, check_rows, drop_repeated, publication_delay
 from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.payloads import list_payloads, read_csv, read_each
 
@@ -59,4 +59,4 @@ def _parse(path: Path) -> tuple[pd.DataFrame, list[SourceDataInvalid]]:
             "event_type": "earthquake",
         }
     )
-    return drop_unlocated(events, path)
+    return check_rows(events, path)

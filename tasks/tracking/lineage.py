@@ -41,4 +41,6 @@ class IcechunkSource(DatasetSource):
 
 def cube_dataset(uri: str, snapshot: str, region: str) -> MetaDataset:
     """Return the MLflow dataset of a cube snapshot; its digest is the snapshot id (at most 36 characters)."""
-    return MetaDataset(source=IcechunkSource(uri, snapshot), name=f"cube-{region}", digest=snapshot[:36])
+    return MetaDataset(  # type: ignore[abstract]
+        source=IcechunkSource(uri, snapshot), name=f"cube-{region}", digest=snapshot[:36]
+    )

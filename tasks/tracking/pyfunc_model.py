@@ -4,12 +4,20 @@ MLflow stores this file with the model ("models from code"), so nothing is pickl
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mlflow
 import numpy as np
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from fusion_models.bundle import Bundle, load_bundle, predict_batch
+
+if TYPE_CHECKING:
+    NamedTensors = dict[str, np.ndarray]
+else:
+    # MLflow warns of hints from which it cannot infer a schema, except of this one: the schema of the named
+    # tensors is in the signature that the model is logged with.
+    NamedTensors = np.ndarray
 
 
 class BundleModel(PythonModel):
@@ -22,7 +30,7 @@ class BundleModel(PythonModel):
     def predict(
         self,
         context: PythonModelContext,
-        model_input: dict[str, np.ndarray],
+        model_input: NamedTensors,
         params: dict[str, object] | None = None,
     ) -> np.ndarray:
         """Return rates (sample, horizon, cell), expected target events, for named input tensors."""

@@ -66,10 +66,10 @@ def _experiment(region: str, artifacts: Path) -> str:
 
 
 def _log_child(
-    client: mlflow.MlflowClient, record: ModelRecord, pipeline: PipelineRecord
+    client: mlflow.MlflowClient, experiment: str, record: ModelRecord, pipeline: PipelineRecord
 ) -> Registered | None:
     registered = None
-    with mlflow.start_run(run_name=record.name, nested=True) as run:
+    with mlflow.start_run(experiment_id=experiment, run_name=record.name, nested=True) as run:
         mlflow.log_input(
             cube_dataset(pipeline.cube_uri, pipeline.snapshot, pipeline.region), context="training"
         )
@@ -112,5 +112,5 @@ def track(tracking_uri: str, artifacts: Path, pipeline: PipelineRecord, run_name
         for figure in pipeline.figures:
             mlflow.log_artifact(str(figure), artifact_path="figures")
         for record in pipeline.models:
-            registered = _log_child(client, record, pipeline) or registered
+            registered = _log_child(client, experiment, record, pipeline) or registered
         return Tracked(str(parent.info.run_id), experiment, registered)
