@@ -22,11 +22,14 @@ def one_line(error: Exception) -> str:
     """Return the message of `error` in one line; of a form, each wrong field with what was given."""
     if isinstance(error, ValidationError):
         fields = [
-            f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}, found {e['input']!r}" for e in error.errors()
+            f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}, found {e['input']!r}"
+            for e in error.errors()
         ]
         return "; ".join(fields)
     if isinstance(error, OSError) and error.errno in _FULL:
-        return f"{error.filename or 'state folder'}: the disk or quota is full; free some space and start again"
+        return (
+            f"{error.filename or 'state folder'}: the disk or quota is full; free some space and start again"
+        )
     return " ".join(str(error).split())
 
 

@@ -1,5 +1,6 @@
 """Flow `ingest`: every source of a region, one after the other, into the observation store."""
 
+import logging
 from pathlib import Path
 
 from prefect import flow, get_run_logger
@@ -10,11 +11,12 @@ from flows.failures import quiet_expected_failures
 from flows.forms import IngestForm
 from flows.settings import settings
 from tasks.cubes.store import ObservationStore, StoreBusy, StoreFull
-from tasks.ingest import IngestReport, ingest_source, prepare_store_limit, simulate_archive
+from tasks.ingest import IngestReport, ingest_source, simulate_archive, writing_turn
 from tasks.regions import Region, load_region
 from tasks.sources.contract import SourceMissing, SourceUnavailable
 from tasks.workspace import Workspace, folder_fingerprint
 
+RunLogger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 _MESSAGES = 20
 
 
@@ -44,9 +46,14 @@ def _ask(workspace: Workspace, region: Region, group: str, archive: Path) -> Ing
     config = next(s for s in region.sources if s.group == group)
     path = archive / config.path
     fingerprint = folder_fingerprint(path) if path.exists() else "absent"
-    state = ingest_source(workspace, region, group, str(archive), fingerprint, return_state=True)
+    # what a former run stored is not read again, unless the store was removed since
+    known = ObservationStore(workspace.observations, region.name).read(group) is not None
+    ask = ingest_source if known else ingest_source.with_options(refresh_cache=True)
+    state = ask(workspace, region, group, str(archive), fingerprint, return_state=True)
     if state.is_completed():
         report: IngestReport = state.result()
+        if state.name == "Cached" and report.status == "stored":
+            return report.model_copy(update={"status": "unchanged"})
         return report
     reason = state.result(raise_on_failure=False)
     if isinstance(reason, StoreBusy | StoreFull):
@@ -54,6 +61,19 @@ def _ask(workspace: Workspace, region: Region, group: str, archive: Path) -> Ing
     if isinstance(reason, SourceUnavailable):
         return IngestReport(group=group, status="unavailable", messages=[str(reason)])
     return IngestReport(group=group, status="failed", messages=[f"{type(reason).__name__}: {reason}"])
+
+
+def _ask_and_log(
+    workspace: Workspace, region: Region, group: str, archive: Path, logger: RunLogger
+) -> IngestReport:
+    report = _ask(workspace, region, group, archive)
+    size = " x ".join(f"{v} {k}" for k, v in report.sizes.items())
+    logger.info("%-28s %-11s %s", report.group, report.status, size)
+    for message in report.messages[:_MESSAGES]:
+        logger.warning("%s: %s", report.group, message)
+    if len(report.messages) > _MESSAGES:
+        logger.warning("%s: and %d more", report.group, len(report.messages) - _MESSAGES)
+    return report
 
 
 @flow(name="ingest", flow_run_name="ingest-{config.region}")
@@ -68,17 +88,10 @@ def ingest(config: IngestForm) -> IngestResult:
     workspace = settings().workspace()
     region = load_region(config.region, workspace.conf)
     archive = archive_of(workspace, region, config.seed)
-    prepare_store_limit(workspace)
-    reports = []
-    for source in region.sources:
-        report = _ask(workspace, region, source.group, archive)
-        size = " x ".join(f"{v} {k}" for k, v in report.sizes.items())
-        logger.info("%-28s %-11s %s", report.group, report.status, size)
-        for message in report.messages[:_MESSAGES]:
-            logger.warning("%s: %s", report.group, message)
-        if len(report.messages) > _MESSAGES:
-            logger.warning("%s: and %d more", report.group, len(report.messages) - _MESSAGES)
-        reports.append(report)
+    with writing_turn(workspace):
+        reports = [
+            _ask_and_log(workspace, region, source.group, archive, logger) for source in region.sources
+        ]
     create_table_artifact(
         key=f"ingest-{region.name.replace('_', '-')}",
         table=[

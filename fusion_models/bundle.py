@@ -114,7 +114,8 @@ def predict_batch(
             delta = bundle.network(take(inputs, slice(start, start + _BATCH)))
             deltas.append(delta.numpy().astype(np.float64))
     shrinkage = np.asarray(card.shrinkage)[:, None, None]
-    predicted: NDArray[np.float64] = rates * np.exp(shrinkage * np.concatenate(deltas))
+    believed = shrinkage * card.scaling.support(rates)
+    predicted: NDArray[np.float64] = rates * np.exp(believed * np.concatenate(deltas))
     return predicted
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
@@ -9,22 +10,17 @@ from torch import Tensor, nn
 from fusion_models.config import PROVIDER_KINDS, ModelConfig, TrainingConfig
 from fusion_models.data.datamodule import Batch
 from fusion_models.data.spec import SampleSpec
+from fusion_models.evidence import judge
 from fusion_models.losses import negative_binomial_loss, poisson_loss
 from fusion_models.network import FusionNetwork, hide
-
-SHRINKAGES = tuple(i / 10 for i in range(11))
-MIN_GAIN_NATS = (
-    2.0  # in all; less is what one fitted number gains by chance (Akaike 1974), and ETAS stays as it is
-)
-
 
 class FusionModule(pl.LightningModule):
     """Train a FusionNetwork; validation decides how much of its correction is believed, and may decide for none.
 
-    Metrics of each epoch: `train_nll` (training loss), `train_igpe`, `val_nll` and `val_igpe` (nats per event,
-    mean over horizons; Poisson, with the best shrinkage of each horizon in 0, 0.1 .. 1) and `val_igpe_<days>`.
-    Shrinkage 0 is ETAS, so `val_igpe` is never below 0; the shrinkage is chosen on it, so it flatters a little:
-    the test part judges.
+    Metrics of each epoch, nats per event, Poisson, mean over horizons: `train_nll` (training loss), `train_igpe`;
+    `val_nll` with the best shrinkage of each horizon, by which the epoch is chosen; `val_igpe` and
+    `val_igpe_<days>`, the gain over ETAS with the shrinkage that `judge` finds supported, 0 where it finds none.
+    Shrinkage and epoch are chosen on the validation part, so these flatter a little: the test part judges.
     """
 
     def __init__(
@@ -37,7 +33,7 @@ class FusionModule(pl.LightningModule):
         self.events_per_sample = events_per_sample
         self.shrinkage = [0.0] * len(spec.horizons)
         self.history: list[dict[str, float]] = []
-        self._seen: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._seen: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self._train: list[Tensor] = []
         self._rng = torch.Generator()
 
@@ -53,7 +49,7 @@ class FusionModule(pl.LightningModule):
         for kind in PROVIDER_KINDS:
             hidden = torch.rand(len(batch.rate), generator=self._rng) < self.config.modality_dropout
             inputs = hide(inputs, self.spec, kind, hidden)
-        delta = self.network(inputs)
+        delta = self.network(inputs) * batch.support
         poisson = poisson_loss(delta, batch.rate, batch.observed)
         loss = poisson
         if self.config.likelihood == "negative_binomial":
@@ -65,25 +61,26 @@ class FusionModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, _index: int) -> None:
         """Keep the corrections; the epoch's end judges them together."""
-        self._seen.append((self.network(batch.inputs), batch.rate, batch.observed))
+        delta = self.network(batch.inputs) * batch.support
+        self._seen.append((delta, batch.rate, batch.observed, batch.day))
 
     def on_validation_epoch_end(self) -> None:
         """Choose the shrinkage of every horizon and record the epoch's metrics."""
-        delta, rate, count = (torch.cat(parts).double() for parts in zip(*self._seen, strict=True))
+        delta, rate, count, day = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
         self._seen = []
+        rate, count = rate.double(), count.double()
+        found = judge(delta.double().numpy(), rate.numpy(), count.numpy(), day.numpy(), self.spec.horizons)
+        self.shrinkage = [support.shrinkage for support in found]
         events = count.sum(dim=(0, 2, 3)).clamp(min=1.0)
-        gains = torch.stack(
-            [-poisson_loss(s * delta, rate, count).sum(dim=(0, 2, 3)) / events for s in SHRINKAGES]
-        )
-        # Windows overlap: an event in a 30-day window counts as often as issue times saw it coming.
-        once = [min(1.0, self.config.issue_step_days / h) for h in self.spec.horizons]
-        worth = gains.amax(dim=0) * events * torch.tensor(once, dtype=events.dtype)
-        best = torch.where(worth > MIN_GAIN_NATS, gains.argmax(dim=0), 0)
-        self.shrinkage = [SHRINKAGES[int(i)] for i in best]
-        gain = gains.gather(0, best[None])[0]
         baseline = (rate - count * torch.log(rate.clamp(min=1e-12))).sum(dim=(0, 2, 3)) / events
-        metrics = {"val_nll": float((baseline - gain).mean()), "val_igpe": float(gain.mean())}
-        metrics |= {f"val_igpe_{h}": float(g) for h, g in zip(self.spec.horizons, gain, strict=True)}
+        best = np.mean([support.best_gain for support in found])
+        metrics = {
+            "val_nll": float(baseline.mean() - best),
+            "val_igpe": float(np.mean([support.gain for support in found])),
+        }
+        metrics |= {
+            f"val_igpe_{h}": support.gain for h, support in zip(self.spec.horizons, found, strict=True)
+        }
         if self._train:
             nll, igpe = torch.stack(self._train).mean(dim=0)
             metrics |= {"train_nll": float(nll), "train_igpe": float(igpe)}

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fusion_models.config import PROVIDER_KINDS, ModelConfig
-from fusion_models.data.spec import SampleSpec
+from fusion_models.data.spec import SPEEDS, SampleSpec
 from fusion_models.encoders import make_encoder
 from fusion_models.fusion import make_fusion
 from fusion_models.heads import LogRateHead
@@ -23,8 +23,9 @@ class FusionNetwork(nn.Module):
         self.encoders = nn.ModuleDict(
             {name: make_encoder(name, len(spec.variables[name]), config) for name in spec.modalities}
         )
-        n_context = 2 * len(spec.variables["cells"])
-        # Convolutions, so that a cell knows its neighbours' counts and rates too.
+        self.local = tuple(i for i, name in enumerate(spec.variables.get("strain", ())) if name in SPEEDS)
+        n_context = 2 * (len(spec.variables["cells"]) + len(self.local))
+        # The short way: what is known of a cell itself and of its neighbours reaches the head undiluted.
         self.context = nn.Sequential(
             nn.Conv2d(n_context, config.width, 3, padding=1),
             nn.GELU(),
@@ -36,7 +37,11 @@ class FusionNetwork(nn.Module):
     def forward(self, inputs: Mapping[str, Inputs]) -> Float[Tensor, "batch horizon lat lon"]:
         """Return delta for the scaled inputs of every modality and `cells`."""
         cells = inputs["cells"]
-        stacked = torch.cat([cells.values, cells.mask.float()], dim=-1).permute(0, 3, 1, 2)
+        parts = [cells.values, cells.mask.float()]
+        if self.local:
+            strain = inputs["strain"]
+            parts += [strain.values[:, 0, :, :, self.local], strain.mask[:, 0, :, :, self.local].float()]
+        stacked = torch.cat(parts, dim=-1).permute(0, 3, 1, 2)
         context = self.context(stacked).flatten(2).transpose(1, 2)
         tokens = {name: encoder(*inputs[name]) for name, encoder in self.encoders.items()}
         embedding = self.fusion(tokens, Queries(context, cells.positions))

@@ -1,8 +1,11 @@
 """Stage: ask one source for its window and append what it has to the observation store."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock
 from prefect import task
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
@@ -21,7 +24,7 @@ from tasks.stage import content_key, stage
 from tasks.workspace import Workspace
 
 STORE_LIMIT = "observation-store"
-_SLOT_PATIENCE_S = 300.0
+_PATIENCE_S = 600.0
 
 
 class IngestReport(BaseModel):
@@ -46,11 +49,36 @@ def simulate_archive(workspace: Workspace, region: Region, seed: int) -> str:
     return str(root)
 
 
-def prepare_store_limit(workspace: Workspace) -> None:
-    """Make the limit of one writer at a time if there is none, and free a slot that a killed run left taken.
+@contextmanager
+def writing_turn(workspace: Workspace) -> Iterator[None]:
+    """Wait for the one place of a writer to the observation stores, and hold it.
 
-    Prefect keeps slots in its database and leases in the server's memory, so that a run that was killed while it wrote
-    would block every later one; the lock file beside the store goes with its process and tells the two apart.
+    Raises
+    ------
+    StoreBusy
+        If another run holds it for too long.
+    """
+    # holds no data: tells a slot in use from one that a killed run left taken
+    lock = FileLock(workspace.observations / ".ingest.lock", timeout=_PATIENCE_S)
+    workspace.observations.mkdir(parents=True, exist_ok=True)
+    _prepare_limit(workspace)
+    with ExitStack() as held:
+        try:
+            held.enter_context(concurrency(STORE_LIMIT, occupy=1, timeout_seconds=_PATIENCE_S))
+            held.enter_context(lock)
+        except TimeoutError as waited:
+            raise StoreBusy(
+                f"{workspace.observations}: another run has been ingesting for {_PATIENCE_S:g} s; "
+                "wait until it ends and start again"
+            ) from waited
+        yield
+
+
+def _prepare_limit(workspace: Workspace) -> None:
+    """Make the limit of one writer if there is none, and free a slot that a killed run left taken.
+
+    Prefect keeps slots in its database and leases in the server's memory, so that a run that was killed with the
+    slot would block every later one; a lock file is freed with its process.
     """
     with get_client(sync_client=True) as client:
         try:
@@ -109,14 +137,8 @@ def ingest_source(
         return IngestReport(group=group, status="invalid", messages=[str(invalid)])
     store = ObservationStore(workspace.observations, region.name)
     try:
-        with concurrency(STORE_LIMIT, occupy=1, timeout_seconds=_SLOT_PATIENCE_S):
-            before = store.snapshot()
-            snapshot = store.write(group, fetched.dataset, is_damaged=bool(fetched.invalid))
-    except TimeoutError as waited:
-        raise StoreBusy(
-            f"{workspace.observations}: another run has been writing for {_SLOT_PATIENCE_S:g} s; "
-            "wait until it ends and start again"
-        ) from waited
+        before = store.snapshot()
+        snapshot = store.write(group, fetched.dataset, is_damaged=bool(fetched.invalid))
     except ValueError as refused:
         return IngestReport(group=group, status="invalid", messages=[str(refused)])
     return IngestReport(

@@ -36,18 +36,22 @@ class SplitDates(Protocol):
 
 
 class Batch(NamedTuple):
-    """Scaled inputs, baseline rates and observed counts (batch, horizon, lat, lon)."""
+    """Scaled inputs; baseline rates, observed counts and support (batch, horizon, lat, lon); issue day (batch,)."""
 
     inputs: dict[str, Inputs]
     rate: Tensor
     observed: Tensor
+    support: Tensor
+    day: Tensor
 
 
 class SampleSet(Dataset[Batch]):
     """Samples in memory, indexed by a list of rows at once: no copying sample by sample."""
 
-    def __init__(self, inputs: dict[str, Inputs], rate: Tensor, count: Tensor) -> None:
-        self.inputs, self.rate, self.count = inputs, rate, count
+    def __init__(
+        self, inputs: dict[str, Inputs], rate: Tensor, count: Tensor, support: Tensor, day: Tensor
+    ) -> None:
+        self.inputs, self.rate, self.count, self.support, self.day = inputs, rate, count, support, day
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -55,7 +59,9 @@ class SampleSet(Dataset[Batch]):
 
     def __getitem__(self, rows: list[int]) -> Batch:
         """Return the batch of `rows`."""
-        return Batch(take(self.inputs, rows), self.rate[rows], self.count[rows])
+        return Batch(
+            take(self.inputs, rows), self.rate[rows], self.count[rows], self.support[rows], self.day[rows]
+        )
 
 
 class EpochOrder(Sampler[list[int]]):
@@ -147,6 +153,8 @@ class ForecastData(pl.LightningDataModule):
                 to_inputs(arrays[name], self.scaling, spec),
                 torch.from_numpy(arrays[name]["baseline_rates"].astype(np.float32)),
                 torch.from_numpy(counts.values[parts[name]].astype(np.float32)),
+                torch.from_numpy(self.scaling.support(arrays[name]["baseline_rates"]).astype(np.float32)),
+                torch.from_numpy(nanoseconds(times[parts[name]]) // DAY_NS),
             )
             for name in ("training", "validation")
         )

@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 
 from fusion_models.data.asof import View
 from fusion_models.data.cube import DAY_NS, nanoseconds
-from fusion_models.data.spec import KM100_PER_DEGREE, RECENT_DAYS, STRAIN_RATES, SampleSpec
+from fusion_models.data.motion import ground_speed
+from fusion_models.data.spec import KM100_PER_DEGREE, RECENT_DAYS, SPEEDS, STRAIN_RATES, SampleSpec
 
 Float = NDArray[np.floating]
 Float64 = NDArray[np.float64]
@@ -85,13 +86,20 @@ def gnss(spec: SampleSpec, view: View) -> tuple[Float, Float64]:
 
 
 def strain(spec: SampleSpec, view: View) -> tuple[Float, Float64]:
-    """Return the latest strain map and its change (1, lat, lon, variable), m/yr and 1/yr.
+    """Return the latest strain map, its change, and the ground's speed (1, lat, lon, variable), m/yr, 1/yr, log10 m/yr.
 
     The latest map is at most `lookback_days["strain"]` old; the change is against the latest map that is
-    `strain_change` days older, NaN where either is missing.
+    `strain_change` days older, NaN where either is missing. For the speed see `ground_speed`.
     """
     rates = len(STRAIN_RATES)
-    result = np.full((1, *spec.n_cells, 2 * rates), np.nan)
+    result = np.full((1, *spec.n_cells, 2 * rates + len(SPEEDS)), np.nan)
+    places = cell_positions(spec).reshape(-1, 2)
+    if view.has("gnss"):
+        coords = view.coords("gnss")
+        where = offsets(spec, coords["latitude"].values, coords["longitude"].values)
+        squared = 1e4 * ((where[:, None] - places[None]) ** 2).sum(axis=-1)
+        speeds = ground_speed(view, squared, spec.lookback_days["strain"])
+        result[0, :, :, 2 * rates :] = speeds.reshape(*spec.n_cells, -1)
     if view.has("strain"):
         age, change = spec.lookback_days["strain"], spec.lookback_days["strain_change"]
         arrays = view.day_values("strain", 2 * age + change)
@@ -105,8 +113,8 @@ def strain(spec: SampleSpec, view: View) -> tuple[Float, Float64]:
             stop = row - change + 1
             before = np.flatnonzero(observed[max(0, stop - age) : stop])
             if before.size:
-                result[0, :, :, rates:] = stack[row] - stack[max(0, stop - age) + int(before[-1])]
-    return result, cell_positions(spec).reshape(-1, 2)
+                result[0, :, :, rates : 2 * rates] = stack[row] - stack[max(0, stop - age) + int(before[-1])]
+    return result, places
 
 
 def insar(spec: SampleSpec, view: View) -> tuple[Float64, Float64]:
@@ -157,8 +165,15 @@ def weather(spec: SampleSpec, view: View) -> tuple[Float64, Float64]:
 
 
 def cells(spec: SampleSpec, view: View, rates: Float64) -> Float64:
-    """Return each cell's context (lat, lon, variable): log baseline rates, log1p recent counts, static layers."""
+    """Return each cell's context (lat, lon, variable): log baseline rates, log1p recent counts, static layers.
+
+    How the log rate per day changes from one horizon to the next tells how much of it is aftershocks.
+    """
     layers = [np.log(np.maximum(rate, 1e-12)) for rate in rates]
+    layers += [
+        layers[i + 1] - layers[i] - np.log(spec.horizons[i + 1] / spec.horizons[i])
+        for i in range(len(spec.horizons) - 1)
+    ]
     if view.has("catalog_grid"):
         counts = view.day_values("catalog_grid", max(RECENT_DAYS))["event_count"]
         for n in RECENT_DAYS:

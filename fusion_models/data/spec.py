@@ -1,6 +1,7 @@
 """The layout of a sample, written once: names, windows, grid."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +14,9 @@ RECENT_DAYS: Final = (1, 7, 30, 365)
 EVENT_FEATURES: Final = ("log_days_since", "magnitude", "north", "east", "depth_km")
 INSAR_FEATURES: Final = ("los_rate", "coherence", "look_east", "look_north", "look_up", "log_age_days")
 STRAIN_RATES: Final = ("east_rate", "north_rate", "up_rate", "dilatation_rate", "shear_rate")
+SPEED_WINDOWS: Final = (6, 12, 24)
+SPEED_KERNELS_KM: Final = (20.0, 40.0)
+SPEEDS: Final = tuple(f"log_speed_{n}d_{k:g}km" for n in SPEED_WINDOWS for k in SPEED_KERNELS_KM)
 DEFAULTS: Final[dict[str, tuple[str, ...]]] = {
     "waveform": ("waveform_features",),
     "gnss": ("east", "north", "up"),
@@ -51,7 +55,7 @@ def spec_for(cube: CubeData, config: ModelConfig, horizons: Sequence[int]) -> Sa
     variables: dict[str, tuple[str, ...]] = {
         "events": EVENT_FEATURES,
         "insar": INSAR_FEATURES,
-        "strain": STRAIN_RATES + tuple(f"{name}_change" for name in STRAIN_RATES),
+        "strain": STRAIN_RATES + tuple(f"{name}_change" for name in STRAIN_RATES) + SPEEDS,
         "gnss": DEFAULTS["gnss"],
     }
     waveform = cube.daily.get("waveform")
@@ -64,6 +68,7 @@ def spec_for(cube: CubeData, config: ModelConfig, horizons: Sequence[int]) -> Sa
     layers = sorted(map(str, cube.groups["static"].data_vars)) if "static" in cube.groups else []
     variables["cells"] = (
         *(f"log_rate_{h}" for h in horizons),
+        *(f"log_rate_{h}_to_{k}" for h, k in pairwise(horizons)),
         *(f"log_count_{d}" for d in RECENT_DAYS),
         *(f"static_{name}" for name in layers),
     )

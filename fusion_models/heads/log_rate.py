@@ -14,7 +14,7 @@ class LogRateHead(nn.Module):
     def __init__(self, width: int, n_horizons: int, bound: float) -> None:
         super().__init__()
         self.bound = bound
-        self.hidden = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU())
+        self.hidden = nn.Sequential(nn.GELU(), nn.Linear(width, width), nn.GELU())
         self.out = nn.Linear(width, n_horizons)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)

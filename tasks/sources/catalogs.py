@@ -57,7 +57,7 @@ def drop_repeated(
         f"{int(repeated.sum())} earlier rows with an id that comes again (such as {', '.join(examples)}); "
         "the last row of each is used",
     )
-    logger.warning("%s", complaint)
+    logger.info("%s", complaint)
     return events.loc[~repeated], [complaint]
 
 
@@ -75,7 +75,7 @@ def depths_in_km(
         "a finite depth or none",
         f"{int(wrong.sum())} others (such as {texts[wrong].iloc[0]!r}), taken as unknown",
     )
-    logger.warning("%s", complaint)
+    logger.info("%s", complaint)
     return depths, [complaint]
 
 
@@ -90,7 +90,7 @@ def drop_unlocated(events: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list
         "origin time, latitude and longitude in each row",
         f"{rows.size} rows without them (the first is event number {rows[0] + 1})",
     )
-    logger.warning("%s", complaint)
+    logger.info("%s", complaint)
     return events.loc[located], [complaint]
 
 

@@ -144,11 +144,11 @@ def read_each(
             result = read(path)
         except OSError as error:
             unreadable = SourceDataInvalid(path, "a readable file", str(error))
-            logger.warning("left out: %s", unreadable)
+            logger.info("left out: %s", unreadable)
             invalid.append(unreadable)
             continue
         except SourceDataInvalid as error:
-            logger.warning("left out: %s", error)
+            logger.info("left out: %s", error)
             invalid.append(error)
             continue
         n_read += 1

@@ -63,7 +63,7 @@ def last_of_repeated(series: StationSeries, path: Path) -> tuple[StationSeries, 
             when = time[earlier[differ][0]].astype("datetime64[D]")
             found = f"{int(differ.sum())} repeated with other values (first {when}); the last row is used"
             complaints.append(SourceDataInvalid(path, "one row for each day", found))
-            logger.warning("%s", complaints[-1])
+            logger.info("%s", complaints[-1])
     keep = ~repeats
     return series._replace(time=time[keep], values=values[keep], flag=flag[keep]), complaints
 

@@ -68,6 +68,18 @@ def test_a_flow_started_through_the_api_with_changed_parameters_runs(machine_roo
         assert "data:image/png;base64" in artifacts[0]["data"]
 
 
+def test_schedules_put_runs_into_the_queue(machine_room: dict[str, str]) -> None:
+    with _client(machine_room) as client:
+        body = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}, "limit": 200}
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            runs = client.post("/flow_runs/filter", json=body).json()
+            if len({run["deployment_id"] for run in runs}) == 3:
+                return
+            time.sleep(1)
+    raise AssertionError("ingest, forecast and retrain have schedules, but no run was queued within 60 s")
+
+
 def test_parameters_outside_the_form_are_refused(machine_room: dict[str, str]) -> None:
     with _client(machine_room) as client:
         deployment = client.get("/deployments/name/train/train").json()
@@ -96,6 +108,10 @@ def test_the_pages_show_deployments_run_artifacts_and_experiment(
                 }
             },
         ).json()
+        artifacts = {
+            key: client.get(f"/artifacts/{key}/latest").json()["id"]
+            for key in ("backtest-tiny", "scorecard-tiny", "summary-tiny")
+        }
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
@@ -110,8 +126,10 @@ def test_the_pages_show_deployments_run_artifacts_and_experiment(
         prefect, mlflow = machine_room["prefect"], machine_room["mlflow"]
         look(f"{prefect}/deployments", "prefect-deployments", "retrain", "pipeline", "build-cube")
         look(f"{prefect}/runs/flow-run/{runs[0]['id']}", "prefect-run", "pipeline-tiny-seed1", "Completed")
-        look(f"{prefect}/artifacts/key/backtest-tiny", "prefect-backtest", "Backtest of")
-        look(f"{prefect}/artifacts/key/scorecard-tiny", "prefect-scorecard", "cross_attention")
+        page_of = f"{prefect}/artifacts/artifact"
+        look(f"{page_of}/{artifacts['backtest-tiny']}", "prefect-backtest", "Backtest of")
+        look(f"{page_of}/{artifacts['scorecard-tiny']}", "prefect-scorecard", "cross_attention")
+        look(f"{page_of}/{artifacts['summary-tiny']}", "prefect-summary", "Gain per event over ETAS")
         look(f"{mlflow}/#/experiments", "mlflow-experiments", "quakecube/tiny")
         summary = json.loads(
             (Path(state["QUAKECUBE_HOME"]) / "reports" / "latest" / "summary.json").read_text()

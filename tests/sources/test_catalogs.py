@@ -247,3 +247,27 @@ def test_a_folder_of_broken_files_only_is_invalid(tmp_path, fetch):
         (tmp_path / name).write_text("<quakeml><event>")
     with pytest.raises(SourceDataInvalid, match=r"at least one valid file among 2.*a\.xml"):
         fetch("catalog", "quakeml", "")
+
+
+@pytest.mark.parametrize("depth", ["NaN", "inf", "deep"])
+def test_a_depth_that_is_no_finite_number_is_unknown_and_said(tmp_path, fetch, depth):
+    (tmp_path / "c.csv").write_text(
+        "\n".join([COMCAT_HEADER, comcat_row("ci1"), comcat_row("ci2", depth=depth)])
+    )
+    events, invalid = fetch("catalog", "comcat", "c.csv")
+    assert np.isnan(events.depth_km.values).tolist() == [False, True]
+    (message,) = map(str, invalid)
+    assert message.startswith(str(tmp_path / "c.csv"))
+    assert f"found 1 others (such as {depth!r})" in message
+
+
+def test_an_id_given_to_two_quakeml_events_of_a_file_is_named(tmp_path, fetch):
+    one = quake("a1", [("2019-07-07", 5.0, 1000.0)])
+    Catalog([one]).write(str(tmp_path / "x.xml"), format="QUAKEML")
+    text = (tmp_path / "x.xml").read_text()
+    event = text[text.index("<event ") : text.index("</event>") + len("</event>")]
+    (tmp_path / "x.xml").write_text(text.replace(event, event + event.replace("5.0", "4.0")))
+    events, invalid = fetch("catalog", "quakeml", "")
+    assert events.magnitude.values.tolist() == [4.0]
+    (message,) = map(str, invalid)
+    assert "x.xml: expected one event for each publicID, found 1 given more than once (such as a1)" in message
