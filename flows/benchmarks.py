@@ -81,7 +81,7 @@ def measure_pipeline(region: str, settings: Settings, *, seed: int, target_s: fl
                 f"{key}.{model}.{horizon}d": row[key] for key in ("igpe_vs_etas", "low", "high", "n_events")
             }
     for bound in ("oracle", "clairvoyant"):
-        figures |= {f"{bound}.{h}d": row["gain"] for h, row in summary.get(bound, {}).items()}
+        figures |= {f"{bound}.{h}d": gain for h, gain in summary.get(bound, {}).items()}
     first = next(iter(summary["scores"].values()))
     events = int(next(iter(first.values()))["n_events"])
     table = score_markdown(summary["scores"])

@@ -91,7 +91,7 @@ def run(
     )
     for key in ("oracle", "clairvoyant"):
         if key in summary:
-            gains = ", ".join(f"{h} d {g['gain']:+.3f}" for h, g in summary[key].items())
+            gains = ", ".join(f"{h} d {g:+.3f}" for h, g in summary[key].items())
             console.print(f"{key} over ETAS: {gains} nats per event")
     console.print(f"{summary['runtime_s']:.0f} s, {summary['peak_memory_gib']:.1f} GiB at most")
     for label, path in summary["paths"].items():

@@ -7,12 +7,10 @@ from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
 SHRINKAGES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+TESTED: Final = 0.5
 LEVEL: Final = 0.05
 BLOCK_DAYS: Final = 30
 QUARTERS: Final = 2
-# What the best of 12 candidates gains once in 20 times if the baseline is true, log(12 / 0.05) nats: a likelihood
-# ratio has the mean 1 under the truth it is taken against (Ville 1939).
-LEAST_NATS: Final = 5.5
 
 
 class Support(NamedTuple):
@@ -47,15 +45,18 @@ def block_gains(gain: NDArray[np.float64], days: NDArray[np.int64], horizon_days
     return np.asarray(sums[occupied])
 
 
-def supported(blocks: NDArray[np.float64], candidates: int) -> bool:
-    """Tell whether the mean of `blocks` is above 0 by a one-sided t test and their sum above `LEAST_NATS`.
+def supported(blocks: NDArray[np.float64], horizons: int, looks: int) -> bool:
+    """Tell whether the gains of `blocks` (nats) are more than chance; two conditions, both at 5 %.
 
-    The level is 5 % divided by the number of `candidates` looked at (Bonferroni).
+    The mean is above 0 by a one-sided t test at 5 % / `horizons` (Bonferroni). And the sum exceeds
+    log(candidates / 0.05) nats, candidates = horizons x shrinkages x `looks` (epochs): a likelihood ratio has the mean
+    1 under the truth that it is taken against, so the best of so many exceeds this once in 20 times (Ville 1939).
     """
-    if len(blocks) < 3 or blocks.sum() < LEAST_NATS:
+    candidates = horizons * (len(SHRINKAGES) - 1) * looks
+    if len(blocks) < 3 or blocks.sum() < np.log(candidates / LEVEL):
         return False
     error = float(blocks.std(ddof=1)) / np.sqrt(len(blocks))
-    return bool(blocks.mean() > student_t.isf(LEVEL / candidates, len(blocks) - 1) * error)
+    return bool(blocks.mean() > student_t.isf(LEVEL / horizons, len(blocks) - 1) * error)
 
 
 def judge(
@@ -64,8 +65,12 @@ def judge(
     count: NDArray[np.float64],
     days: NDArray[np.int64],
     horizons: tuple[int, ...],
+    looks: int,
 ) -> list[Support]:
     """Return for every horizon the shrinkage with the largest gain if validation supports it, else 0: the baseline.
+
+    Tested is half the correction, whatever shrinkage is best: one candidate, fixed beforehand. The gain is concave in
+    the shrinkage and 0 at 0, so half of a correction that helps, helps.
 
     Parameters
     ----------
@@ -73,15 +78,17 @@ def judge(
         Log corrections, the baseline's expected counts, and what was observed in the validation part.
     days : (sample,)
         Issue days, ascending.
+    looks : int
+        Epochs judged so far.
     """
     found = []
     for h, horizon in enumerate(horizons):
-        events = max(float(count[:, h].sum()), 1.0)
-        gains = [count[:, h] * s * delta[:, h] - rate[:, h] * np.expm1(s * delta[:, h]) for s in SHRINKAGES]
-        totals = [float(gain.sum()) / events for gain in gains]
+        d, r, n = delta[:, h], rate[:, h], count[:, h]
+        events = max(float(n.sum()), 1.0)
+        totals = [float((n * s * d - r * np.expm1(s * d)).sum()) / events for s in SHRINKAGES]
         best = int(np.argmax(totals))
-        blocks = block_gains(gains[best], days, horizon)
-        accepted = best > 0 and supported(blocks, (len(SHRINKAGES) - 1) * len(horizons))
+        blocks = block_gains(n * TESTED * d - r * np.expm1(TESTED * d), days, horizon)
+        accepted = best > 0 and supported(blocks, len(horizons), looks)
         found.append(
             Support(SHRINKAGES[best] if accepted else 0.0, totals[best] if accepted else 0.0, totals[best])
         )

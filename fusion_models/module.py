@@ -14,6 +14,7 @@ from fusion_models.evidence import judge
 from fusion_models.losses import negative_binomial_loss, poisson_loss
 from fusion_models.network import FusionNetwork, hide
 
+
 class FusionModule(pl.LightningModule):
     """Train a FusionNetwork; validation decides how much of its correction is believed, and may decide for none.
 
@@ -69,7 +70,10 @@ class FusionModule(pl.LightningModule):
         delta, rate, count, day = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
         self._seen = []
         rate, count = rate.double(), count.double()
-        found = judge(delta.double().numpy(), rate.numpy(), count.numpy(), day.numpy(), self.spec.horizons)
+        looks = len(self.history) + 1
+        found = judge(
+            delta.double().numpy(), rate.numpy(), count.numpy(), day.numpy(), self.spec.horizons, looks
+        )
         self.shrinkage = [support.shrinkage for support in found]
         events = count.sum(dim=(0, 2, 3)).clamp(min=1.0)
         baseline = (rate - count * torch.log(rate.clamp(min=1e-12))).sum(dim=(0, 2, 3)) / events

@@ -107,9 +107,7 @@ def _ranges(rates: NDArray[np.floating]) -> tuple[tuple[float, float], ...]:
     return tuple((float(row.min()), float(row.max())) for row in logs)
 
 
-def _beyond(
-    values: NDArray[np.floating], ranges: tuple[tuple[float, float], ...]
-) -> NDArray[np.floating]:
+def _beyond(values: NDArray[np.floating], ranges: tuple[tuple[float, float], ...]) -> NDArray[np.floating]:
     low, high = (np.asarray(edge)[:, None, None] for edge in zip(*ranges, strict=True))
     return np.maximum(np.maximum(low - values, values - high), 0.0)
 
@@ -126,4 +124,10 @@ def _statistics(values: NDArray[np.floating]) -> tuple[float, float, bool, float
     )
     spread = 0.5 * (high - low) or float(seen.std())
     scale = spread if spread > 1e-30 else 1.0
-    return middle, scale, True, float(np.arcsinh((first - middle) / scale)), float(np.arcsinh((last - middle) / scale))
+    return (
+        middle,
+        scale,
+        True,
+        float(np.arcsinh((first - middle) / scale)),
+        float(np.arcsinh((last - middle) / scale)),
+    )

@@ -61,8 +61,8 @@ def publish_report(
     scored = Path(recorded.backtest)
     scorecard = json.loads((scored / "scorecard.json").read_text())
     figures = []
-    for figure in [*sorted((scored / "figures").glob("*.png")), Path(forecast_path).parent / "map.png"]:
-        target = folder / ("forecast_map.png" if figure.name == "map.png" else figure.name)
+    for figure in [Path(forecast_path).parent / "map.png", *sorted((scored / "figures").glob("*.png"))]:
+        target = folder / ("forecast.png" if figure.name == "map.png" else figure.name)
         target.write_bytes(figure.read_bytes())
         figures.append(target)
     summary = {
@@ -85,7 +85,8 @@ def publish_report(
     }
     for bound in ("oracle", "clairvoyant"):
         if bound in scorecard:
-            summary[bound] = scorecard[bound]
+            summary[bound] = {horizon: row["igpe_vs_etas"] for horizon, row in scorecard[bound].items()}
+            summary[f"{bound}_scores"] = scorecard[bound]
     if "share_of_oracle" in scorecard:
         summary["share_of_oracle"] = scorecard["share_of_oracle"]
     latest = workspace.reports / "latest"

@@ -84,7 +84,7 @@ def record_run(workspace: Workspace, region: Region, cube: CubeReport, backtest:
     ]
     metrics = {f"share_observed.{k}": v for k, v in cube.modalities.items()}
     for bound in ("oracle", "clairvoyant"):
-        metrics |= {f"{bound}.{h}d": float(g["gain"]) for h, g in card.get(bound, {}).items()}
+        metrics |= {f"{bound}.{h}d": float(row["igpe_vs_etas"]) for h, row in card.get(bound, {}).items()}
     tracked = track(
         workspace.tracking_uri,
         workspace.home / "mlartifacts",

@@ -17,7 +17,7 @@ from fusion_models.forecaster import NetworkForecaster
 from tasks.cubes.store import load_cube
 from tasks.fit import Trained
 from tasks.regions import Region
-from tasks.reports.figures import gain_bars, gain_through_time, reliability_diagram
+from tasks.reports.figures import forecast_map, gain_bars, gain_through_time, reliability_diagram
 from tasks.reports.summary import write_json
 from tasks.scoring import ScoringConfig, issue_times, load_scoring, observed_counts, scorecard
 from tasks.seismicity.baselines import Baselines
@@ -112,6 +112,12 @@ def _promotion(row: Mapping[str, Any], name: str, config: ScoringConfig) -> dict
     }
 
 
+def _events_between(cube: CubeData, start: np.datetime64, days: int) -> xr.Dataset:
+    """Return the latest catalog's events (event) in the window, for the eye only."""
+    catalog = as_of(cube, start + np.timedelta64(days, "D")).catalog()
+    return catalog.isel(event=np.flatnonzero(catalog.origin_time.values >= start))
+
+
 def _figures(
     folder: Path, region: Region, cube: CubeData, rates: Rates, windows: Windows, scores: Any, best: str
 ) -> None:
@@ -146,10 +152,14 @@ def _figures(
         f"{region.title}: where the gain was earned ({horizon}-day windows)",
         folder / "gain_through_time.png",
     )
-
-
-def _bound(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {h: {"gain": r["igpe_vs_etas"], "low": r["low"], "high": r["high"]} for h, r in rows.items()}
+    last = windows[horizon][-1]
+    shown = [n for n in ("smoothed", "etas", best, "oracle") if n in rates]
+    forecast_map(
+        {name: rates[name].sel(horizon=horizon, issue_time=last) for name in shown},
+        _events_between(cube, last, horizon),
+        f"{region.title}: expected events in {horizon} days from {str(last)[:10]} (rings: those that came)",
+        folder / "forecast_map.png",
+    )
 
 
 @stage("backtest-models", run_name="backtest-{region.name}")
@@ -192,7 +202,7 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
         xr.Dataset(_by_model).to_netcdf(partial / "rates.nc", engine="h5netcdf")
         card: dict[str, object] = {
             "scores": {n: rows for n, rows in scores.items() if n not in BOUNDS},
-            **{b: _bound(scores[b]) for b in BOUNDS if b in scores},
+            **{b: scores[b] for b in BOUNDS if b in scores},
             "validation": validation,
             "best_network": best,
             "promotion": _promotion(scores[best][str(config.promotion_horizon_days)], best, config),

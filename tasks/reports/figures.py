@@ -22,7 +22,7 @@ _SIZE: dict[Any, Any] = {
     "axes.spines.right": False,
 }
 
-Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
+Scores = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 def _save(path: Path) -> Path:
@@ -105,8 +105,10 @@ def gain_bars(scores: Scores, horizons: Sequence[int], names: Sequence[str], tit
         y = np.arange(len(names))[::-1]
         for axes, horizon in zip(all_axes[0], horizons, strict=True):
             rows = [scores[name][str(horizon)] for name in names]
-            gain = np.array([r["igpe_vs_etas"] for r in rows])
-            error = np.array([[g - r["low"], r["high"] - g] for g, r in zip(gain, rows, strict=True)]).T
+            gain, low, high = (
+                np.array([r[key] for r in rows], dtype=np.float64) for key in ("igpe_vs_etas", "low", "high")
+            )
+            error = np.nan_to_num(np.array([gain - low, high - gain]))  # no interval, no whisker
             colours = [_PALETTE.get(n, "#c2703d" if "without" in n else "#2b6cb0") for n in names]
             axes.barh(y, gain, color=colours, height=0.62)
             axes.errorbar(gain, y, xerr=np.maximum(error, 0), fmt="none", ecolor="#444", lw=0.9)

@@ -4,10 +4,12 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
-Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
+Row = Mapping[str, Any]
+Scores = Mapping[str, Mapping[str, Row]]
 
 
 def write_json(path: Path, value: Mapping[str, object]) -> Path:
@@ -29,9 +31,12 @@ def point_latest(folder: Path) -> Path:
     return latest
 
 
-def cell(figures: Mapping[str, float]) -> str:
-    """Return `gain [low, high]` as text, nats per event."""
-    return f"{figures['igpe_vs_etas']:+.3f} [{figures['low']:+.3f}, {figures['high']:+.3f}]"
+def cell(figures: Row) -> str:
+    """Return `gain [low, high]` as text, nats per event; what could not be computed is a dash."""
+    gain, low, high = (
+        "-" if figures[key] is None else f"{figures[key]:+.3f}" for key in ("igpe_vs_etas", "low", "high")
+    )
+    return f"{gain} [{low}, {high}]"
 
 
 def _horizons(scores: Scores) -> list[str]:
@@ -68,16 +73,12 @@ def score_markdown(scores: Scores) -> str:
     return "\n".join(lines)
 
 
-def bound_markdown(summary: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+def bound_markdown(summary: Mapping[str, Mapping[str, Row]]) -> str:
     """Return the rows of oracle and clairvoyant, which belong under `score_markdown`'s table."""
     lines = []
     for bound in ("oracle", "clairvoyant"):
-        gains = summary[bound]
-        cells = [
-            f"{gains[h]['gain']:+.3f} [{gains[h]['low']:+.3f}, {gains[h]['high']:+.3f}]"
-            for h in sorted(gains, key=int)
-        ]
-        lines.append(f"| *{bound}* | " + " | ".join(cells) + " |")
+        rows = summary[f"{bound}_scores"]
+        lines.append(f"| *{bound}* | " + " | ".join(cell(rows[h]) for h in sorted(rows, key=int)) + " |")
     return "\n".join(lines)
 
 

@@ -219,3 +219,23 @@ def test_a_writer_killed_before_its_commit_leaves_the_store_as_it_was(tmp_path: 
     assert store.read("weather/big") is None
     store.write("gnss/a", stations(["A"], ["2020-01-02"], 2.0), timeout_s=5.0)
     assert time.monotonic() - started < 5.0
+
+
+def test_a_record_that_lost_a_channel_to_a_damaged_file_does_not_replace_the_whole_one(
+    store: ObservationStore, observations: Observations
+) -> None:
+    whole = observations["waveform/stations"]
+    first = store.write("waveform/stations", whole.isel(record=slice(0, 10)))
+    answer = whole.isel(record=slice(5, 12)).copy(deep=True)
+    answer["velocity"][{"record": 0, "channel": 1}] = np.nan
+    answer["quality_flag"][{"record": 0, "channel": 1}] = 1
+    store.write("waveform/stations", answer, is_damaged=True)
+    found = store.read("waveform/stations")
+    assert found is not None
+    assert found.load().equals(whole.isel(record=slice(0, 12)))
+    store.write("waveform/stations", answer)
+    revised, old = store.read("waveform/stations"), store.read("waveform/stations", first)
+    assert revised is not None
+    assert old is not None
+    assert int((revised["quality_flag"] == 1).sum()) == 1
+    assert old.load().equals(whole.isel(record=slice(0, 10)))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from tasks.regions import Region
 from tasks.simulation import SimulationConfig, World, archive, load_simulation, write_archive
@@ -68,11 +69,8 @@ def test_unknown_simulation_names_those_there_are(conf: Path) -> None:
 
 def test_wrong_field_is_named_with_its_file(conf: Path, tmp_path: Path) -> None:
     (tmp_path / "simulation").mkdir()
-    text = (
-        (conf / "simulation" / "demo.yaml")
-        .read_text()
-        .replace("branching_ratio: 0.55", "branching_ratio: 1.5")
-    )
-    (tmp_path / "simulation" / "bad.yaml").write_text(text)
+    settings = yaml.safe_load((conf / "simulation" / "demo.yaml").read_text())
+    settings["seismicity"]["branching_ratio"] = 1.5
+    (tmp_path / "simulation" / "bad.yaml").write_text(yaml.safe_dump(settings))
     with pytest.raises(ValueError, match=r"(?s)bad\.yaml.*branching_ratio"):
         load_simulation("bad", tmp_path)
