@@ -10,16 +10,16 @@ from flows.forms import BacktestForm
 from flows.settings import settings
 from tasks.fit import Trained
 from tasks.publish import image_link
-from tasks.regions import load_region
 from tasks.reports.summary import score_rows
 from tasks.score import backtest_models
+from tasks.simulation import region_of_world
 
 
 @flow(name="backtest", flow_run_name="backtest-{config.region}")
 def backtest(config: BacktestForm) -> str:
     """Score pseudo-prospectively: every forecast uses only what was available at its issue time."""
     workspace = settings().workspace()
-    region = load_region(config.region, workspace.conf)
+    region = region_of_world(config.region, workspace.conf, config.seed)
     trained = Trained.load(workspace, region)
     folder = Path(backtest_models(workspace, region, trained, config.seed))
     scores = json.loads((folder / "scorecard.json").read_text())["scores"]

@@ -7,15 +7,15 @@ from flows.forms import CubeForm
 from flows.settings import settings
 from tasks.align import CubeReport, align_cube
 from tasks.cubes.store import ObservationStore
-from tasks.regions import load_region
+from tasks.simulation import region_of_world
 
 
 @flow(name="build-cube", flow_run_name="build-cube-{config.region}")
 def build_cube(config: CubeForm) -> CubeReport:
     """Align what the observation store holds; the cube's snapshot id is what later stages take."""
     workspace = settings().workspace()
-    region = load_region(config.region, workspace.conf)
-    snapshot = ObservationStore(workspace.observations, region.name).snapshot()
+    region = region_of_world(config.region, workspace.conf, config.seed)
+    snapshot = ObservationStore(workspace.observations, region.store_name).snapshot()
     if snapshot is None:
         raise ValueError(
             f"region {region.name!r} has no observations in {workspace.observations}; run the flow ingest first"

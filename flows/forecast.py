@@ -7,14 +7,14 @@ from flows.forms import ForecastForm
 from flows.settings import settings
 from tasks.predict import issue_forecast
 from tasks.publish import image_link
-from tasks.regions import load_region
+from tasks.simulation import region_of_world
 
 
 @flow(name="forecast", flow_run_name="forecast-{config.region}-{config.issue_date}")
 def forecast(config: ForecastForm) -> str:
     """Issue the forecast of a day from bundle and cube; no tracker is asked."""
     workspace = settings().workspace()
-    region = load_region(config.region, workspace.conf)
+    region = region_of_world(config.region, workspace.conf, config.seed)
     issued = issue_forecast(workspace, region, config.issue_date)
     create_markdown_artifact(
         key=f"forecast-{region.name.replace('_', '-')}",

@@ -12,7 +12,8 @@ from flows.forms import IngestForm
 from flows.settings import settings
 from tasks.cubes.store import ObservationStore, StoreBusy, StoreFull
 from tasks.ingest import IngestReport, ingest_source, simulate_archive, writing_turn
-from tasks.regions import Region, load_region
+from tasks.regions import Region
+from tasks.simulation import region_of_world
 from tasks.sources.contract import SourceMissing, SourceUnavailable
 from tasks.workspace import Workspace, folder_fingerprint
 
@@ -31,7 +32,9 @@ class IngestResult(BaseModel):
 def archive_of(workspace: Workspace, region: Region, seed: int) -> Path:
     """Return the folder that the region's sources read: the simulator's, or the recorded archive."""
     if region.simulation is not None:
-        return Path(simulate_archive(workspace, region, seed))
+        kept = workspace.simulated(region.store_name).is_dir()  # a folder may be removed to save room
+        simulate = simulate_archive if kept else simulate_archive.with_options(refresh_cache=True)
+        return Path(simulate(workspace, region, seed))
     if workspace.archive is None:
         raise SourceMissing(
             f"region {region.name!r} reads a recorded archive and none is given: "
@@ -47,7 +50,7 @@ def _ask(workspace: Workspace, region: Region, group: str, archive: Path) -> Ing
     path = archive / config.path
     fingerprint = folder_fingerprint(path) if path.exists() else "absent"
     # what a former run stored is not read again, unless the store was removed since
-    known = ObservationStore(workspace.observations, region.name).read(group) is not None
+    known = ObservationStore(workspace.observations, region.store_name).read(group) is not None
     ask = ingest_source if known else ingest_source.with_options(refresh_cache=True)
     state = ask(workspace, region, group, str(archive), fingerprint, return_state=True)
     if state.is_completed():
@@ -86,7 +89,7 @@ def ingest(config: IngestForm) -> IngestResult:
     quiet_expected_failures()
     logger = get_run_logger()
     workspace = settings().workspace()
-    region = load_region(config.region, workspace.conf)
+    region = region_of_world(config.region, workspace.conf, config.seed)
     archive = archive_of(workspace, region, config.seed)
     with writing_turn(workspace):
         reports = [
@@ -105,7 +108,7 @@ def ingest(config: IngestForm) -> IngestResult:
         ],
         description=f"What each source of {region.title} gave.",
     )
-    store = ObservationStore(workspace.observations, region.name)
+    store = ObservationStore(workspace.observations, region.store_name)
     if not any(group.startswith("catalog/") for group in store.groups()):
         reasons = "; ".join(m for r in reports if r.group.startswith("catalog/") for m in r.messages)
         raise SourceUnavailable(

@@ -11,7 +11,7 @@ from flows.forms import ForecastForm, PipelineForm, RetrainForm
 from flows.retrain import retrain
 from flows.settings import settings
 from tasks.publish import publish_report, run_page
-from tasks.regions import load_region
+from tasks.simulation import region_of_world
 
 
 @flow(name="pipeline", flow_run_name="pipeline-{config.region}-seed{config.seed}")
@@ -22,7 +22,7 @@ def pipeline(config: PipelineForm) -> str:
     """
     started = time.monotonic()
     workspace = settings().workspace()
-    region = load_region(config.region, workspace.conf)
+    region = region_of_world(config.region, workspace.conf, config.seed)
     recorded = retrain(RetrainForm(**config.model_dump()))
     issued = forecast(ForecastForm(region=config.region, seed=config.seed))
     summary = publish_report(workspace, region, recorded, issued, time.monotonic() - started)

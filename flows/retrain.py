@@ -9,15 +9,15 @@ from flows.ingest import ingest
 from flows.settings import settings
 from flows.train import train
 from tasks.publish import report_progress
-from tasks.regions import load_region
 from tasks.register import Recorded, record_run
+from tasks.simulation import region_of_world
 
 
 @flow(name="retrain", flow_run_name="retrain-{config.region}")
 def retrain(config: RetrainForm) -> Recorded:
     """Ingest, align, train, backtest and record; promote the best network only if the rule says so."""
     workspace = settings().workspace()
-    region = load_region(config.region, workspace.conf)
+    region = region_of_world(config.region, workspace.conf, config.seed)
     base = {"region": config.region, "seed": config.seed}
     training = {"networks": config.networks, "training": config.training, "epochs": config.epochs}
     progress = report_progress(f"retrain-{config.region}", 0.0, "ingest")

@@ -173,26 +173,12 @@ def up(current: Settings) -> dict[str, object]:
         _wait(f"{current.prefect_url}/api/health", pids["prefect"], path.with_name("prefect.log"))
         _prefect(current, "work-pool", "create", POOL, "--type", "process", "--overwrite")
         _prefect(current, "deploy", "--all", "--prefect-file", str(_ROOT / "infra" / "prefect.yaml"))
-        _prefect(current, "gcl", "create", "observation-store", "--limit", "1") if not _has_limit(
-            current
-        ) else None
         launch("worker", _bin("prefect"), "worker", "start", "--pool", POOL, "--name", "quakecube-worker")
         _wait(f"{current.mlflow_url}/health", pids["mlflow"], path.with_name("mlflow.log"))
     except ServerError:
         down(current)
         raise
     return state
-
-
-def _has_limit(current: Settings) -> bool:
-    done = subprocess.run(
-        [_bin("prefect"), "--no-prompt", "gcl", "inspect", "observation-store"],
-        env=_environment(current),
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    return done.returncode == 0
 
 
 def _stop(pid: int) -> None:

@@ -7,7 +7,7 @@ from flows.forms import TrainForm
 from flows.settings import settings
 from tasks.cubes.store import CubeStore
 from tasks.fit import Trained, fit_baseline_models, rate_training_days, read_epochs, train_network
-from tasks.regions import load_region
+from tasks.simulation import region_of_world
 
 
 @flow(name="train", flow_run_name="train-{config.region}")
@@ -18,8 +18,8 @@ def train(config: TrainForm) -> Trained:
     """
     logger = get_run_logger()
     workspace = settings().workspace()
-    region = load_region(config.region, workspace.conf)
-    cube = CubeStore(workspace.cubes, region.name).latest()
+    region = region_of_world(config.region, workspace.conf, config.seed)
+    cube = CubeStore(workspace.cubes, region.store_name).latest()
     if cube is None:
         raise ValueError(
             f"region {region.name!r} has no cube in {workspace.cubes}; run the flow build-cube first"

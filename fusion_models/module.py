@@ -77,9 +77,9 @@ class FusionModule(pl.LightningModule):
         self.shrinkage = [support.shrinkage for support in found]
         events = count.sum(dim=(0, 2, 3)).clamp(min=1.0)
         baseline = (rate - count * torch.log(rate.clamp(min=1e-12))).sum(dim=(0, 2, 3)) / events
-        best = np.mean([support.best_gain for support in found])
+        best = float(np.mean([support.best_gain for support in found]))
         metrics = {
-            "val_nll": float(baseline.mean() - best),
+            "val_nll": float(baseline.mean()) - best,
             "val_igpe": float(np.mean([support.gain for support in found])),
         }
         metrics |= {

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fusion_models.config import PROVIDER_KINDS, ModelConfig
-from fusion_models.data.spec import SPEEDS, SampleSpec
+from fusion_models.data.spec import SPEEDS, STRAIN_RATES, SampleSpec
 from fusion_models.encoders import make_encoder
 from fusion_models.fusion import make_fusion
 from fusion_models.heads import LogRateHead
@@ -23,7 +23,7 @@ class FusionNetwork(nn.Module):
         self.encoders = nn.ModuleDict(
             {name: make_encoder(name, len(spec.variables[name]), config) for name in spec.modalities}
         )
-        self.local = tuple(i for i, name in enumerate(spec.variables.get("strain", ())) if name in SPEEDS)
+        self.local = tuple(i for i, name in enumerate(spec.variables.get("strain", ())) if name in (*SPEEDS, *STRAIN_RATES))
         n_context = 2 * (len(spec.variables["cells"]) + len(self.local))
         # The short way: what is known of a cell itself and of its neighbours reaches the head undiluted.
         self.context = nn.Sequential(

@@ -109,7 +109,7 @@ def _ranges(rates: NDArray[np.floating]) -> tuple[tuple[float, float], ...]:
 
 def _beyond(values: NDArray[np.floating], ranges: tuple[tuple[float, float], ...]) -> NDArray[np.floating]:
     low, high = (np.asarray(edge)[:, None, None] for edge in zip(*ranges, strict=True))
-    return np.maximum(np.maximum(low - values, values - high), 0.0)
+    return np.asarray(np.maximum(np.maximum(low - values, values - high), 0.0))
 
 
 def _statistics(values: NDArray[np.floating]) -> tuple[float, float, bool, float, float]:

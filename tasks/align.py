@@ -24,11 +24,11 @@ class CubeReport(BaseModel):
 @stage("align-cube", run_name="align-{region.name}")
 def align_cube(workspace: Workspace, region: Region, observations: str) -> CubeReport:
     """Build the cube of `region` from the snapshot `observations`; return its reference."""
-    store = ObservationStore(workspace.observations, region.name)
+    store = ObservationStore(workspace.observations, region.store_name)
     with dask_cluster(workspace.dask_address, workspace.threads):
         groups = build_groups(region, lambda group: store.read(group, observations))
         audited = audit_cube(region, lambda group: store.read(group, observations), groups)
-        ref = CubeStore(workspace.cubes, region.name).write(groups, f"observations {observations}")
+        ref = CubeStore(workspace.cubes, region.store_name).write(groups, f"observations {observations}")
     labels = groups["labels"]
     return CubeReport(
         ref=ref,

@@ -35,13 +35,13 @@ class Trained(BaseModel):
 
     def save(self, workspace: Workspace, region: Region) -> None:
         """Remember this as the latest training of the region."""
-        path = workspace.runs(region.name) / "trained.json"
+        path = workspace.runs(region.store_name) / "trained.json"
         path.write_text(self.model_dump_json(indent=1))
 
     @classmethod
     def load(cls, workspace: Workspace, region: Region) -> "Trained":
         """Return the latest training of the region, or raise ValueError saying which flow makes it."""
-        path = workspace.runs(region.name) / "trained.json"
+        path = workspace.runs(region.store_name) / "trained.json"
         if not path.is_file():
             raise ValueError(
                 f"region {region.name!r} has no trained models in {path.parent}; run the flow train first"
@@ -57,7 +57,7 @@ def read_epochs(bundle: str) -> list[dict[str, float]]:
 def _folder(workspace: Workspace, region: Region, what: str, **keys: object) -> Path:
     """Return the folder of an output, named by what it was made from."""
     key = digest({"region": region.model_dump(mode="json"), "code": code_digest(), **keys})
-    return workspace.runs(region.name) / f"{what}-{key}"
+    return workspace.runs(region.store_name) / f"{what}-{key}"
 
 
 @stage("fit-baselines", run_name="fit-baselines-{region.name}")

@@ -40,11 +40,9 @@ class IngestReport(BaseModel):
 @stage("simulate-archive", run_name="simulate-{region.name}-{seed}")
 def simulate_archive(workspace: Workspace, region: Region, seed: int) -> str:
     """Write the simulated world of `seed` in provider formats; return the archive's folder."""
-    if region.simulation is None:
-        raise ValueError(f"region {region.name!r} is not simulated: its archive is recorded")
-    root = workspace.simulated(region.simulation, seed)
+    root = workspace.simulated(region.store_name)
     if not root.is_dir():
-        config = load_simulation(region.simulation, workspace.conf)
+        config = load_simulation(str(region.simulation), workspace.conf)
         write_archive(simulate_world(region, config, seed), root)
     return str(root)
 
@@ -135,7 +133,7 @@ def ingest_source(
         return IngestReport(group=group, status="unavailable", messages=[str(missing)])
     except SourceDataInvalid as invalid:
         return IngestReport(group=group, status="invalid", messages=[str(invalid)])
-    store = ObservationStore(workspace.observations, region.name)
+    store = ObservationStore(workspace.observations, region.store_name)
     try:
         before = store.snapshot()
         snapshot = store.write(group, fetched.dataset, is_damaged=bool(fetched.invalid))

@@ -54,7 +54,7 @@ def issue_forecast(workspace: Workspace, region: Region, issue_date: str) -> Iss
     """Forecast with the champion, ETAS where there is none, and store it with the baselines beside it."""
     issue = _issue_time(region, issue_date)
     serving = Serving.load(workspace, region)
-    ref = CubeStore(workspace.cubes, region.name).latest()
+    ref = CubeStore(workspace.cubes, region.store_name).latest()
     if ref is None:
         raise ValueError(
             f"region {region.name!r} has no cube in {workspace.cubes}; run the flow build-cube first"

@@ -41,7 +41,7 @@ class Serving(BaseModel):
     @staticmethod
     def file(workspace: Workspace, region: Region) -> Path:
         """Return where the serving state of a region is kept."""
-        return workspace.runs(region.name) / "serving.json"
+        return workspace.runs(region.store_name) / "serving.json"
 
     @classmethod
     def load(cls, workspace: Workspace, region: Region) -> "Serving":

@@ -195,7 +195,7 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
     scores = _score(cube, rates, windows, config)
 
     key = digest({"trained": trained.model_dump(mode="json"), "code": code_digest(), "seed": seed})
-    folder = workspace.runs(region.name) / f"backtest-{key}"
+    folder = workspace.runs(region.store_name) / f"backtest-{key}"
     with whole_folder(folder) as partial:
         _figures(partial / "figures", region, cube, rates, windows, scores, best)
         _by_model = {n: r.astype(np.float32).drop_attrs() for n, r in rates.items() if n not in BOUNDS}

@@ -34,7 +34,7 @@ def ground_speed(view: View, squared_km: NDArray[np.float64], age_days: int) -> 
     arrays = view.day_values("gnss", longest + age_days)
     positions = np.stack([arrays[name] for name in ("east", "north")], axis=-1)
     features = np.full((squared_km.shape[1], len(SPEED_WINDOWS) * len(SPEED_KERNELS_KM)), np.nan)
-    observed = np.flatnonzero(np.isfinite(positions).any(axis=(1, 2))[longest:])
+    observed = np.flatnonzero(np.isfinite(positions[longest:]).any(axis=(1, 2)))
     if observed.size == 0:
         return features
     stop = longest + int(observed[-1]) + 1

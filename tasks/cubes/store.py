@@ -187,8 +187,8 @@ def load_cube(ref: CubeRef, region: Region) -> CubeData:
     ValueError
         If `ref` is the cube of another region.
     """
-    if ref.region != region.name:
-        raise ValueError(f"expected a cube of region {region.name!r}, found one of {ref.region!r}")
+    if ref.region != region.store_name:
+        raise ValueError(f"expected a cube of region {region.store_name!r}, found one of {ref.region!r}")
     groups = {name: group.load() for name, group in open_cube(ref).items()}
     return CubeData(
         groups=groups,

@@ -133,6 +133,9 @@ class Region(_Frozen):
     simulation: str | None = Field(
         default=None, description="file in conf/simulation that makes this region's archive, if simulated"
     )
+    world: str = Field(
+        default="", pattern=r"^[0-9a-z]*$", description="which simulated world; empty for recorded regions"
+    )
     sources: list[SourceConfig] = Field(min_length=1, description="providers to ask")
 
     @model_validator(mode="after")
@@ -148,6 +151,11 @@ class Region(_Frozen):
                     f"{self.resolution_deg:g} degree cells"
                 )
         return self
+
+    @property
+    def store_name(self) -> str:
+        """Name of the region's repositories and folders: worlds of different seeds must never mix."""
+        return f"{self.name}-{self.world}" if self.world else self.name
 
     @property
     def latitudes(self) -> np.ndarray:

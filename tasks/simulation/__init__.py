@@ -2,6 +2,15 @@
 
 from tasks.simulation.archive import write_archive
 from tasks.simulation.config import SimulationConfig, load_simulation
+from tasks.simulation.identity import region_of_world, world_key
 from tasks.simulation.world import World, simulate_world
 
-__all__ = ["SimulationConfig", "World", "load_simulation", "simulate_world", "write_archive"]
+__all__ = [
+    "SimulationConfig",
+    "World",
+    "load_simulation",
+    "region_of_world",
+    "simulate_world",
+    "world_key",
+    "write_archive",
+]

@@ -48,9 +48,9 @@ class Workspace(BaseModel):
         """Return the folder of fitted baselines, bundles and backtests of `region`."""
         return self.home / "runs" / region
 
-    def simulated(self, name: str, seed: int) -> Path:
-        """Return the folder of the archive that the simulator writes."""
-        return self.home / "simulated" / f"{name}-{seed}"
+    def simulated(self, store_name: str) -> Path:
+        """Return the folder of the archive that the simulator writes for a region's world."""
+        return self.home / "simulated" / store_name
 
 
 def digest(value: Mapping[str, object]) -> str:
@@ -59,10 +59,10 @@ def digest(value: Mapping[str, object]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def code_digest() -> str:
-    """Return the digest of the library code, so that a cached stage is redone when the code changes."""
+def code_digest(*folders: str) -> str:
+    """Return the digest of the code in `folders` (default: all libraries), so that outputs of older code are redone."""
     sha = hashlib.sha256()
-    for package in ("tasks", "fusion_models"):
+    for package in folders or ("tasks", "fusion_models"):
         for path in sorted((_CODE / package).rglob("*.py")):
             sha.update(path.relative_to(_CODE).as_posix().encode())
             sha.update(path.read_bytes())

@@ -1,0 +1,59 @@
+"""References are named by content, and folders appear whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.workspace import code_digest, digest, folder_fingerprint, whole_folder
+
+PLAIN = st.dictionaries(
+    st.text(max_size=5), st.one_of(st.integers(), st.text(max_size=5), st.booleans()), max_size=5
+)
+
+
+@given(PLAIN)
+def test_the_digest_does_not_depend_on_the_order_of_keys(value: dict) -> None:
+    assert digest(value) == digest(dict(reversed(list(value.items()))))
+
+
+@given(PLAIN, st.integers())
+def test_the_digest_changes_with_a_value(value: dict, number: int) -> None:
+    assert digest(value | {"key": number}) != digest(value | {"key": number + 1})
+
+
+def test_the_code_digest_of_one_library_is_not_that_of_all() -> None:
+    assert code_digest("tasks/simulation") != code_digest()
+    assert code_digest() == code_digest()
+
+
+def _write_and_fail(target: Path) -> None:
+    with whole_folder(target) as partial:
+        (partial / "a").write_text("second")
+        raise RuntimeError
+
+
+def test_a_folder_is_replaced_only_when_the_block_ends_well(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    with whole_folder(target) as partial:
+        (partial / "a").write_text("first")
+    with pytest.raises(RuntimeError):
+        _write_and_fail(target)
+    assert (target / "a").read_text() == "first"
+    with whole_folder(target) as partial:
+        assert list(partial.iterdir()) == [], "what the failed block left is gone"
+        (partial / "b").write_text("third")
+    assert [p.name for p in target.iterdir()] == ["b"]
+
+
+def test_a_new_or_changed_file_changes_the_fingerprint(tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    (folder / "a.csv").write_text("1")
+    first = folder_fingerprint(folder)
+    assert folder_fingerprint(folder) == first
+    (folder / "b.csv").write_text("2")
+    second = folder_fingerprint(folder)
+    (folder / "b.csv").write_text("22")
+    assert len({first, second, folder_fingerprint(folder)}) == 3
