@@ -23,7 +23,9 @@ class FusionNetwork(nn.Module):
         self.encoders = nn.ModuleDict(
             {name: make_encoder(name, len(spec.variables[name]), config) for name in spec.modalities}
         )
-        self.local = tuple(i for i, name in enumerate(spec.variables.get("strain", ())) if name in (*SPEEDS, *STRAIN_RATES))
+        self.local = tuple(
+            i for i, name in enumerate(spec.variables.get("strain", ())) if name in (*SPEEDS, *STRAIN_RATES)
+        )
         n_context = 2 * (len(spec.variables["cells"]) + len(self.local))
         # The short way: what is known of a cell itself and of its neighbours reaches the head undiluted.
         self.context = nn.Sequential(

@@ -34,9 +34,7 @@ def test_training_finds_the_planted_effect_of_strain_on_rate(
         world,
         dates,
         model_config.model_copy(update={"kind": kind}),
-        training_config.model_copy(
-            update={"epochs": 10, "issue_step_days": 1, "learning_rate": 0.004, "regulariser": 0.1}
-        ),
+        training_config.model_copy(update={"epochs": 10, "issue_step_days": 1}),
         tmp_path,
         on_epoch=lambda epoch, metrics: told.append((epoch, metrics)),
     )
