@@ -27,6 +27,8 @@ class Measured(NamedTuple):
     seed: int
     tables: dict[str, str] = {}  # noqa: RUF012 - a NamedTuple default, never mutated
     """Markdown for the README, made by the same run: block name -> text."""
+    pictures: dict[str, bytes] = {}  # noqa: RUF012 - likewise
+    """PNG for the README, made by the same run: name -> bytes."""
 
 
 class Benchmark(Protocol):
@@ -48,7 +50,7 @@ def _load(name: str) -> Benchmark:
         raise FileNotFoundError(f"no benchmark {name!r} in {_FOLDER}")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module  # type: ignore[return-value]
+    return module
 
 
 def measure_pipeline(region: str, settings: Settings, *, seed: int, target_s: float) -> Measured:
@@ -68,8 +70,10 @@ def measure_pipeline(region: str, settings: Settings, *, seed: int, target_s: fl
         )
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)} failed: {done.stdout[-1500:]}{done.stderr[-1500:]}")
-        summary = json.loads((Path(home) / "reports" / "latest" / "summary.json").read_text())
-    figures: dict[str, float] = {
+        report = Path(home) / "reports" / "latest"
+        summary = json.loads((report / "summary.json").read_text())
+        pictures = {name: (report / f"{name}.png").read_bytes() for name in ("forecast_map", "ablation")}
+    figures: dict[str, float | None] = {
         "runtime_s": summary["runtime_s"],
         "target_s": target_s,
         "peak_memory_gib": summary["peak_memory_gib"],
@@ -91,7 +95,8 @@ def measure_pipeline(region: str, settings: Settings, *, seed: int, target_s: fl
         f"{summary['runtime_s']:.0f} s and {summary['peak_memory_gib']:.1f} GiB; "
         f"{len(summary['scores'])} models on the same {events} test events; seed {seed}."
     )
-    return Measured(figures, events, seed, {"scores": table, "run": run})
+    known = {key: value for key, value in figures.items() if value is not None}
+    return Measured(known, events, seed, {"scores": table, "run": run}, pictures)
 
 
 def _commit() -> str:
@@ -106,8 +111,14 @@ def run_benchmark(name: str, settings: Settings) -> Path:
     """Run `name` and write its figures; return the file."""
     started = time.monotonic()
     measured = _load(name).measure(settings)
+    folder = settings.home.resolve() / "benchmarks"
+    folder.mkdir(parents=True, exist_ok=True)
+    for table, text in measured.tables.items():
+        (folder / f"{name}.{table}.md").write_text(text + "\n")
+    for figure, data in measured.pictures.items():
+        (folder / f"{name}.{figure}.png").write_bytes(data)
     return write_json(
-        settings.home.resolve() / "benchmarks" / f"{name}.json",
+        folder / f"{name}.json",
         {
             "name": name,
             "figures": measured.figures,
@@ -116,13 +127,14 @@ def run_benchmark(name: str, settings: Settings) -> Path:
             "commit": _commit(),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
             "seconds": round(time.monotonic() - started, 2),
-            "tables": measured.tables,
         },
     )
 
 
 def refresh_readme(settings: Settings, readme: Path = _ROOT / "README.md") -> list[str]:
     """Replace each block `<!-- bench:NAME:TABLE -->` ... `<!-- end -->` of the README by what the benchmark wrote.
+
+    Its pictures go to infra/figures/NAME_*.png.
 
     Returns one line per block; a block whose benchmark has not been run here is left as it is.
     """
@@ -136,9 +148,13 @@ def refresh_readme(settings: Settings, readme: Path = _ROOT / "README.md") -> li
             said.append(f"{name}:{table} kept: {path} is missing, run `quakecube bench {name}`")
             return match[0]
         record = json.loads(path.read_text())
+        for picture in path.parent.glob(f"{name}.*.png"):
+            target = readme.parent / "infra" / "figures" / picture.name.replace(".", "_", 1)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(picture.read_bytes())
         stamp = f"<sub>`quakecube bench {name}`, commit {record['commit'][:10]}, {record['machine']}</sub>"
         said.append(f"{name}:{table} written from {path}")
-        return f"{match[1]}{record['tables'][table]}\n\n{stamp}\n{match[4]}"
+        return f"{match[1]}{path.with_suffix(f'.{table}.md').read_text()}\n{stamp}\n{match[4]}"
 
     readme.write_text(pattern.sub(block, text))
     return said

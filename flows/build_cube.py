@@ -21,6 +21,7 @@ def build_cube(config: CubeForm) -> CubeReport:
             f"region {region.name!r} has no observations in {workspace.observations}; run the flow ingest first"
         )
     report: CubeReport = align_cube(workspace, region, str(snapshot))
+    report.save(workspace, region)
     shares = "\n".join(f"| {name} | {share:.1%} |" for name, share in report.modalities.items())
     create_markdown_artifact(
         key=f"cube-{region.name.replace('_', '-')}",

@@ -71,7 +71,7 @@ def run(
     from tasks.reports.summary import score_table, write_json
 
     try:
-        form = PipelineForm(region=region, seed=seed, training=training, epochs=epochs)  # type: ignore[arg-type]
+        form = PipelineForm(region=region, seed=seed, training=training, epochs=epochs)
     except ValueError as error:
         raise _fail(error) from error
     with PeakMemory() as memory:

@@ -47,11 +47,11 @@ class TrainForm(_Form):
     )
 
 
-class BacktestForm(TrainForm):
+class BacktestForm(_Form):
     """Score baselines, networks and ablations on the test period."""
 
 
-class RetrainForm(BacktestForm):
+class RetrainForm(TrainForm):
     """Ingest, rebuild, retrain, backtest; register the best network and apply the promotion rule."""
 
 

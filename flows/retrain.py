@@ -27,7 +27,7 @@ def retrain(config: RetrainForm) -> Recorded:
     report_progress(f"retrain-{config.region}", 40.0, "train", progress)
     train(TrainForm(**base, **training))
     report_progress(f"retrain-{config.region}", 65.0, "backtest", progress)
-    scored = backtest(BacktestForm(**base, **training))
+    scored = backtest(BacktestForm(**base))
     report_progress(f"retrain-{config.region}", 90.0, "record", progress)
     recorded: Recorded = record_run(workspace, region, cube, scored, config.seed)
     report_progress(f"retrain-{config.region}", 100.0, "done", progress)

@@ -11,6 +11,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
+
 from flows.settings import Settings, answers
 
 POOL = "quakecube"
@@ -138,10 +140,12 @@ def up(current: Settings) -> dict[str, object]:
     workspace = current.workspace()
     path = _state(current)
     pids: dict[str, int] = {}
-    state = {"prefect": current.prefect_url, "mlflow": current.mlflow_url, "pids": pids}
+    born: dict[str, float] = {}
+    state = {"prefect": current.prefect_url, "mlflow": current.mlflow_url, "pids": pids, "born": born}
 
     def launch(name: str, *command: str) -> None:
         pids[name] = _start(name, command, current)
+        born[name] = psutil.Process(pids[name]).create_time()
         path.write_text(json.dumps(state))
 
     try:
@@ -181,6 +185,14 @@ def up(current: Settings) -> dict[str, object]:
     return state
 
 
+def _is_ours(pid: int, born: float) -> bool:
+    """Return whether `pid` is still the process that we started: after a reboot it may be a stranger's."""
+    try:
+        return bool(abs(psutil.Process(pid).create_time() - born) < 1.0)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _stop(pid: int) -> None:
     """End a process group: TERM, TERM again (a Prefect worker ends on the second), KILL."""
     for sign, patience in ((signal.SIGTERM, 8.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
@@ -203,6 +215,7 @@ def down(current: Settings) -> list[str]:
     state = json.loads(path.read_text())
     names = list(state.get("pids", {}))
     for name in reversed(names):
-        _stop(int(state["pids"][name]))
+        if _is_ours(int(state["pids"][name]), float(state["born"][name])):
+            _stop(int(state["pids"][name]))
     path.unlink()
     return names

@@ -5,7 +5,7 @@ from prefect.artifacts import create_table_artifact
 
 from flows.forms import TrainForm
 from flows.settings import settings
-from tasks.cubes.store import CubeStore
+from tasks.align import CubeReport
 from tasks.fit import Trained, fit_baseline_models, rate_training_days, read_epochs, train_network
 from tasks.simulation import region_of_world
 
@@ -19,11 +19,7 @@ def train(config: TrainForm) -> Trained:
     logger = get_run_logger()
     workspace = settings().workspace()
     region = region_of_world(config.region, workspace.conf, config.seed)
-    cube = CubeStore(workspace.cubes, region.store_name).latest()
-    if cube is None:
-        raise ValueError(
-            f"region {region.name!r} has no cube in {workspace.cubes}; run the flow build-cube first"
-        )
+    cube = CubeReport.load(workspace, region).ref
     baselines = fit_baseline_models(workspace, region, cube)
     rates = rate_training_days(workspace, region, cube, baselines, config.training)
     bundles = {}

@@ -1,6 +1,5 @@
 """Stages: fit the baselines, ask ETAS for its rates once, train one network on top of them."""
 
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -96,7 +95,7 @@ def rate_training_days(
     )
     catalog = load_cube(cube, region).groups["catalog"]
     rates = Baselines.load(Path(baselines), region).etas.forecast_many(catalog, days)
-    path = Path(baselines) / f"etas_rates_{training}.nc"
+    path = Path(baselines) / f"etas_rates_{digest(config.model_dump(mode='json'))}.nc"
     temporary = path.with_suffix(".partial")
     rates.astype(np.float32).to_dataset(name="rate").to_netcdf(temporary, engine="h5netcdf")
     temporary.replace(path)
@@ -165,5 +164,6 @@ def train_network(
         progress=sys.stderr.isatty(),
         provenance={"code": code_digest(), "baselines": Path(rates).parent.name},
     )
-    shutil.copytree(Path(rates).parent, bundle / BASELINES, dirs_exist_ok=True)
+    # The bundle forecasts without any other file: it carries the baselines that it corrects.
+    Baselines.load(Path(rates).parent, region).save(bundle / BASELINES)
     return str(bundle)

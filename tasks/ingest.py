@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from filelock import FileLock
 from prefect import task
@@ -88,7 +88,7 @@ def _prepare_limit(workspace: Workspace) -> None:
             client.update_global_concurrency_limit(STORE_LIMIT, GlobalConcurrencyLimitUpdate(active_slots=0))
 
 
-def _only_unavailable(_task: Task, _run: TaskRun, state: State) -> bool:
+def _only_unavailable(_task: Task[..., Any], _run: TaskRun, state: State) -> bool:
     """Retry a service that did not answer, never a missing folder or a payload that is wrong."""
     try:
         state.result()

@@ -10,8 +10,9 @@ from pydantic import BaseModel, Field
 from fusion_models.bundle import load_bundle
 from fusion_models.data.asof import as_of
 from fusion_models.forecaster import NetworkForecaster
+from tasks.align import CubeReport
 from tasks.cubes.forecasts import ForecastExists, ForecastManifest, write_forecast
-from tasks.cubes.store import CubeStore, load_cube
+from tasks.cubes.store import load_cube
 from tasks.fit import BASELINES
 from tasks.regions import Region
 from tasks.register import Serving
@@ -54,11 +55,7 @@ def issue_forecast(workspace: Workspace, region: Region, issue_date: str) -> Iss
     """Forecast with the champion, ETAS where there is none, and store it with the baselines beside it."""
     issue = _issue_time(region, issue_date)
     serving = Serving.load(workspace, region)
-    ref = CubeStore(workspace.cubes, region.store_name).latest()
-    if ref is None:
-        raise ValueError(
-            f"region {region.name!r} has no cube in {workspace.cubes}; run the flow build-cube first"
-        )
+    ref = CubeReport.load(workspace, region).ref
     view = as_of(load_cube(ref, region), issue)
     challenger = Path(serving.trained.bundles[serving.challenger])
     baselines = Baselines.load(challenger / BASELINES, region)
@@ -69,6 +66,8 @@ def issue_forecast(workspace: Workspace, region: Region, issue_date: str) -> Iss
         champion = Path(serving.champion)
         etas = Baselines.load(champion / BASELINES, region).etas
         issuer = serving.champion_name
+        if champion != challenger:
+            issuer = f"{issuer}_champion"  # an earlier network of perhaps the same kind: both are shown
         forecasts[issuer] = NetworkForecaster(load_bundle(champion), etas).forecast(view)
     rates = xr.concat(
         [r.drop_attrs() for r in forecasts.values()],
@@ -79,7 +78,7 @@ def issue_forecast(workspace: Workspace, region: Region, issue_date: str) -> Iss
         issued_by=issuer, magnitude=region.magnitude_completeness, statement=sentence
     )
     manifest = ForecastManifest(
-        region=region.name,
+        region=region.store_name,
         issue_time=str(issue)[:19],
         data_snapshot=ref.snapshot,
         model_version=f"{issuer} {serving.champion_version}".strip(),

@@ -84,7 +84,8 @@ def record_run(workspace: Workspace, region: Region, cube: CubeReport, backtest:
     ]
     metrics = {f"share_observed.{k}": v for k, v in cube.modalities.items()}
     for bound in ("oracle", "clairvoyant"):
-        metrics |= {f"{bound}.{h}d": float(row["igpe_vs_etas"]) for h, row in card.get(bound, {}).items()}
+        gains = {h: row["igpe_vs_etas"] for h, row in card.get(bound, {}).items()}
+        metrics |= {f"{bound}.{h}d": float(gain) for h, gain in gains.items() if gain is not None}
     tracked = track(
         workspace.tracking_uri,
         workspace.home / "mlartifacts",
@@ -103,6 +104,7 @@ def record_run(workspace: Workspace, region: Region, cube: CubeReport, backtest:
             models=models,
             best_network=card["best_network"],
             promote=bool(promotion["promoted"]),
+            key=folder.name,
         ),
         run_name=f"pipeline-{region.name}-seed{seed}",
     )

@@ -99,8 +99,8 @@ def _best(
     return max(networks, key=gain)
 
 
-def _promotion(row: Mapping[str, Any], name: str, config: ScoringConfig) -> dict[str, object]:
-    low = row["low"]
+def _promotion(row: Mapping[str, Any] | None, name: str, config: ScoringConfig) -> dict[str, object]:
+    low = None if row is None else row["low"]
     promoted = low is not None and low > config.promotion_min_low
     return {
         "promoted": promoted,
@@ -194,7 +194,14 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
             )
     scores = _score(cube, rates, windows, config)
 
-    key = digest({"trained": trained.model_dump(mode="json"), "code": code_digest(), "seed": seed})
+    key = digest(
+        {
+            "trained": trained.model_dump(mode="json"),
+            "rules": config.model_dump(mode="json"),
+            "code": code_digest(),
+            "seed": seed,
+        }
+    )
     folder = workspace.runs(region.store_name) / f"backtest-{key}"
     with whole_folder(folder) as partial:
         _figures(partial / "figures", region, cube, rates, windows, scores, best)
@@ -205,7 +212,7 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
             **{b: scores[b] for b in BOUNDS if b in scores},
             "validation": validation,
             "best_network": best,
-            "promotion": _promotion(scores[best][str(config.promotion_horizon_days)], best, config),
+            "promotion": _promotion(scores[best].get(str(config.promotion_horizon_days)), best, config),
             "rules": config.model_dump(mode="json"),
             "trained": trained.model_dump(mode="json"),
             "params": {

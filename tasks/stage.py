@@ -15,7 +15,7 @@ _code_digest = functools.cache(code_digest)
 
 def _plain(value: object) -> object:
     if isinstance(value, Workspace):
-        return str(value.home)
+        return value.identity()
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, list | tuple):
@@ -26,7 +26,7 @@ def _plain(value: object) -> object:
 
 
 def content_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
-    """Return the cache key of a stage: its name, its arguments (references, configurations) and the library code."""
+    """Return the cache key of a stage: its name, arguments, workspace (see `Workspace.identity`) and library code."""
     return digest(
         {
             "stage": context.task.name,

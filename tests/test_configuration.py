@@ -31,8 +31,15 @@ def test_every_configuration_file_loads(path: Path) -> None:
 @pytest.mark.parametrize("name", ["simulated", "ridgecrest"])
 def test_the_parts_of_a_split_are_a_lookback_and_a_horizon_apart(name: str) -> None:
     split = load_region(name, ROOT / "conf").split
-    assert (split.validation_start - split.train_end).days >= 90
-    assert (split.test_start - split.validation_end).days >= 90
+    lookback = max(
+        max(days.gnss, days.waveform, days.weather, 2 * days.strain + days.strain_change)
+        for days in (
+            load_model(path.stem, ROOT / "conf").lookback_days for path in (ROOT / "conf/models").iterdir()
+        )
+    )
+    needed = lookback + max(load_scoring(ROOT / "conf").horizons_days)
+    assert (split.validation_start - split.train_end).days >= needed
+    assert (split.test_start - split.validation_end).days >= needed
 
 
 def test_every_dependency_has_a_pin() -> None:

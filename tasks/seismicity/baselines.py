@@ -33,6 +33,7 @@ class Baselines(NamedTuple):
 
     def save(self, folder: Path) -> None:
         """Write `etas.json` and `stationary.json` into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "etas.json").write_text(self.etas.model.to_json())
         rates = {f.name: f.rate_per_day.values.tolist() for f in (self.poisson, self.smoothed)}
         (folder / "stationary.json").write_text(json.dumps(rates))

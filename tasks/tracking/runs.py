@@ -37,6 +37,8 @@ class PipelineRecord(NamedTuple):
     models: Sequence[ModelRecord]
     best_network: str | None
     promote: bool
+    key: str
+    """What the record was made from; what a killed process left of the same key is removed before."""
 
 
 class Tracked(NamedTuple):
@@ -69,7 +71,9 @@ def _log_child(
     client: mlflow.MlflowClient, experiment: str, record: ModelRecord, pipeline: PipelineRecord
 ) -> Registered | None:
     registered = None
-    with mlflow.start_run(experiment_id=experiment, run_name=record.name, nested=True) as run:
+    with mlflow.start_run(
+        experiment_id=experiment, run_name=record.name, nested=True, tags={"key": pipeline.key}
+    ) as run:
         mlflow.log_input(
             cube_dataset(pipeline.cube_uri, pipeline.snapshot, pipeline.region), context="training"
         )
@@ -96,13 +100,22 @@ def _log_child(
     return registered
 
 
+def _remove_former(client: mlflow.MlflowClient, experiment: str, key: str) -> None:
+    """Delete what a killed process left of the same record: runs, finished or not, and model versions."""
+    for run in client.search_runs([experiment], f"tags.key = '{key}'"):
+        for version in client.search_model_versions(f"run_id = '{run.info.run_id}'"):
+            client.delete_model_version(version.name, version.version)
+        client.delete_run(run.info.run_id)
+
+
 def track(tracking_uri: str, artifacts: Path, pipeline: PipelineRecord, run_name: str) -> Tracked:
     """Write the parent run, its children, figures, lineage and the best network's registration."""
     mlflow.set_tracking_uri(tracking_uri)
     experiment = _experiment(pipeline.region, artifacts)
     client = mlflow.MlflowClient()
+    _remove_former(client, experiment, pipeline.key)
     registered = None
-    with mlflow.start_run(experiment_id=experiment, run_name=run_name) as parent:
+    with mlflow.start_run(experiment_id=experiment, run_name=run_name, tags={"key": pipeline.key}) as parent:
         mlflow.set_tags({"region": pipeline.region, "kind": "pipeline", "cube.snapshot": pipeline.snapshot})
         mlflow.log_params(_flat(pipeline.params))
         mlflow.log_metrics(dict(pipeline.metrics))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,23 @@ class Workspace(BaseModel):
     def runs(self, region: str) -> Path:
         """Return the folder of fitted baselines, bundles and backtests of `region`."""
         return self.home / "runs" / region
+
+    def identity(self) -> dict[str, str]:
+        """Return what a kept result depends on besides its arguments: configuration, tracker, and the state's folders.
+
+        Each folder carries a random token; if a folder is deleted, its token goes with it, and results that point
+        into it are made again.
+        """
+        tokens = {}
+        for name in ("observations", "cubes", "runs", "simulated", "mlartifacts"):
+            token = self.home / name / ".id"
+            if not token.is_file():
+                token.parent.mkdir(parents=True, exist_ok=True)
+                token.write_text(uuid.uuid4().hex)
+            tokens[name] = token.read_text()
+        rules = sorted(p for p in self.conf.rglob("*.yaml") if p.parent.name != "regions")
+        content = {f"{p.parent.name}/{p.name}": p.read_text() for p in rules}
+        return tokens | {"home": str(self.home), "tracking_uri": self.tracking_uri, "conf": digest(content)}
 
     def simulated(self, store_name: str) -> Path:
         """Return the folder of the archive that the simulator writes for a region's world."""

@@ -37,20 +37,18 @@ def _kill_when(process: subprocess.Popen[bytes], log: Path, text: str, seconds: 
     raise AssertionError(f"{text!r} was not printed within {seconds} s")
 
 
-def test_a_killed_run_repeats_only_the_stage_it_was_in(state: dict[str, str], tmp_path: Path) -> None:
+def test_a_run_killed_twice_repeats_only_the_stages_it_was_in(state: dict[str, str], tmp_path: Path) -> None:
     environment = state | {"QUAKECUBE_HOME": str(tmp_path / "state")}
-    first, second = tmp_path / "first.log", tmp_path / "second.log"
-    _kill_when(_start(environment, first), first, "'train-concat-tiny' - Finished in state Completed")
-    process = _start(environment, second)
-    assert process.wait(timeout=400) == 0, second.read_text()[-3000:]
-    said = second.read_text()
-    for stage in (
-        "simulate-tiny-1",
-        "align-tiny",
-        "fit-baselines-tiny",
-        "rate-training-days-tiny",
-        "train-concat-tiny",
-    ):
-        assert f"'{stage}' - Finished in state Cached" in said, stage
-    assert "'train-gated-tiny' - Finished in state Completed" in said
+    logs = [tmp_path / f"{n}.log" for n in range(3)]
+    # In the middle of the ingest, then in the middle of a training.
+    _kill_when(_start(environment, logs[0]), logs[0], "'ingest-gnss/ngl' - Finished in state Completed")
+    _kill_when(_start(environment, logs[1]), logs[1], "gated epoch 1:")
+    process = _start(environment, logs[2])
+    assert process.wait(timeout=400) == 0, logs[2].read_text()[-3000:]
+    second, third = (log.read_text() for log in logs[1:])
+    for stage in ("simulate-tiny-1", "ingest-catalog/network", "ingest-gnss/ngl"):
+        assert f"'{stage}' - Finished in state Cached" in second, stage
+    for stage in ("align-tiny", "fit-baselines-tiny", "rate-training-days-tiny", "train-concat-tiny"):
+        assert f"'{stage}' - Finished in state Cached" in third, stage
+    assert "'train-gated-tiny' - Finished in state Completed" in third
     assert (tmp_path / "state" / "reports" / "latest" / "summary.json").is_file()
