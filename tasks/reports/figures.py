@@ -57,9 +57,9 @@ def forecast_map(
                     & (events.longitude >= field.lon.min())
                     & (events.longitude <= field.lon.max())
                 ).values
-                recent = events.isel(event=inside)
-                size = 2.0 ** (recent.magnitude.values - 2.0)
-                axes.scatter(recent.longitude, recent.latitude, s=size, fc="none", ec="#3fd0ff", lw=0.6)
+                recent = events.isel(event=np.flatnonzero(inside))
+                size = 8.0 * 2.0 ** (recent.magnitude.values - recent.magnitude.values.min(initial=10.0))
+                axes.scatter(recent.longitude, recent.latitude, s=size, fc="none", ec="#3fd0ff", lw=0.8)
         all_axes[0][0].set_ylabel("latitude, degree")
         figure.colorbar(mesh, ax=list(all_axes[0]), label="expected events per cell", shrink=0.85)
         figure.suptitle(title, x=0.02, ha="left", fontsize=10)

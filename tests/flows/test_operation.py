@@ -108,10 +108,6 @@ def test_the_pages_show_deployments_run_artifacts_and_experiment(
                 }
             },
         ).json()
-        artifacts = {
-            key: client.get(f"/artifacts/{key}/latest").json()["id"]
-            for key in ("backtest-tiny", "scorecard-tiny", "summary-tiny")
-        }
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
@@ -126,10 +122,16 @@ def test_the_pages_show_deployments_run_artifacts_and_experiment(
         prefect, mlflow = machine_room["prefect"], machine_room["mlflow"]
         look(f"{prefect}/deployments", "prefect-deployments", "retrain", "pipeline", "build-cube")
         look(f"{prefect}/runs/flow-run/{runs[0]['id']}", "prefect-run", "pipeline-tiny-seed1", "Completed")
-        page_of = f"{prefect}/artifacts/artifact"
-        look(f"{page_of}/{artifacts['backtest-tiny']}", "prefect-backtest", "Backtest of")
-        look(f"{page_of}/{artifacts['scorecard-tiny']}", "prefect-scorecard", "cross_attention")
-        look(f"{page_of}/{artifacts['summary-tiny']}", "prefect-summary", "Gain per event over ETAS")
+        for key, text in (
+            ("backtest-tiny", "Backtest of"),
+            ("scorecard-tiny", "cross_attention"),
+            ("summary-tiny", "Gain per event over ETAS"),
+        ):
+            look(f"{prefect}/artifacts/key/{key}", "prefect-artifact", key)
+            page.locator("a[href*='/artifacts/artifact/']").first.click()
+            page.get_by_text(text).first.wait_for(timeout=60_000)
+            page.wait_for_timeout(1500)
+            page.screenshot(path=screenshots / f"prefect-{key}.png")
         look(f"{mlflow}/#/experiments", "mlflow-experiments", "quakecube/tiny")
         summary = json.loads(
             (Path(state["QUAKECUBE_HOME"]) / "reports" / "latest" / "summary.json").read_text()
