@@ -1,5 +1,6 @@
 """Stage: ask one source for its window and append what it has to the observation store."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -25,6 +26,8 @@ from tasks.workspace import Workspace
 
 STORE_LIMIT = "observation-store"
 _PATIENCE_S = 600.0
+# What a network disk or a server says when it may answer the next time.
+_TRANSIENT = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.ECONNRESET, errno.ENETUNREACH}
 
 
 class IngestReport(BaseModel):
@@ -133,6 +136,12 @@ def ingest_source(
         return IngestReport(group=group, status="unavailable", messages=[str(missing)])
     except SourceDataInvalid as invalid:
         return IngestReport(group=group, status="invalid", messages=[str(invalid)])
+    except OSError as error:
+        if error.errno not in _TRANSIENT:
+            raise
+        raise SourceUnavailable(
+            f"{error.filename or Path(archive) / config.path}: {error.strerror}"
+        ) from error
     store = ObservationStore(workspace.observations, region.store_name)
     try:
         before = store.snapshot()

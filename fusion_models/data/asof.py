@@ -99,6 +99,7 @@ class View:
         if self._columns is None:
             source = self._catalog()
             known = (source.available <= self._now) & (source.superseded > self._now)
+            known &= np.isfinite(source.columns["magnitude"].astype(np.float64))  # NaN marks a withdrawal
             self._columns = {name: values[known] for name, values in source.columns.items()}
         return self._columns
 

@@ -187,7 +187,8 @@ def _pair_group(dataset: xr.Dataset) -> PairGroup:
     available = _available("insar", dataset, "pair")
     if "time" not in dataset.variables:
         raise LeakError("group 'insar': expected time (pair), the later acquisition, found none")
-    known, end = nanoseconds(available.values), nanoseconds(dataset["time"].values)
+    # A pass is named by its midnight, so its period ends with the day.
+    known, end = nanoseconds(available.values), (nanoseconds(dataset["time"].values) // DAY_NS + 1) * DAY_NS
     for key, (dims, values) in _guarded_variables("insar", dataset, "pair", available).items():
         _refuse_early("insar", key, _observed(values, dims, ("pair",)), known, end)
     order = np.argsort(known, kind="stable")

@@ -139,4 +139,4 @@ def _cells(
 def _day_end(times: NDArray[np.datetime64]) -> NDArray[np.int64]:
     stamps = times.astype("datetime64[ns]").astype(np.int64)
     day = int(DAY.astype(np.int64))
-    return np.where(stamps == NAT, NAT, -(-stamps // day) * day)
+    return np.where(stamps == NAT, NAT, (stamps // day + 1) * day)

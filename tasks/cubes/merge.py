@@ -18,9 +18,12 @@ logger = logging.getLogger(__name__)
 
 PREFERENCE: Final = ("comcat", "quakeml", "scedc", "relocated", "scedc_m3")
 SHARED_NUMBERS: Final = ("comcat", "scedc", "relocated")
+AGGREGATED: Final = ("quakeml",)
 SAME_TIME: Final = np.timedelta64(2_000_000_000, "ns")
 SAME_DISTANCE_KM: Final = 20.0
 SAME_MAGNITUDE: Final = 0.5
+REPEAT_DISTANCE_KM: Final = 10.0
+REPEAT_MAGNITUDE: Final = 0.6
 COLUMNS: Final = (
     "event_id", "origin_time", "available_time", "latitude", "longitude", "depth_km", "magnitude",
     "magnitude_error", "magnitude_type", "event_type", "quality_flag",
@@ -58,13 +61,15 @@ def merge_catalogs(
     Dataset (event), sorted by origin time, event id and available time
         One row per version; the versions of one earthquake share `event_id`. A row is left out if the same or a
         preferred source had the event no later, if a version known no later says that it is not an earthquake,
-        or if its magnitude is unknown or below completeness. So a later correction never removes what was
-        believed before: an event corrected to below completeness keeps its earlier versions.
+        or if its magnitude is unknown or below completeness. Where an earlier version of such an event is kept,
+        the row stays as a withdrawal, with magnitude NaN: from then on the event is gone, before it was believed.
 
     Notes
     -----
     Two rows are one event if their network numbers are equal (ComCat `ci` + number, SCEDC, relocated), else if
-    they are the closest pair within 2 s, 20 km and 0.5 magnitude units, across sources only and one to one.
+    they are the closest pair within 2 s, 20 km and 0.5 magnitude units across sources, one to one; inside a
+    source that gathers from several networks (`AGGREGATED`) if they are within 2 s, 10 km and 0.6: an event listed
+    twice, which takes the id that was known first.
     """
     provider = {s.name: s.provider for s in region.sources if s.modality == "catalog"}
     rank = {name: _rank(provider.get(name, name)) for name in catalogs}
@@ -74,6 +79,8 @@ def merge_catalogs(
         frame["source"], frame["rank"] = name, len(frames)
         if provider.get(name, name) in SHARED_NUMBERS:
             frame["event_id"] = frame["event_id"].str.replace(r"^(?:ci)?(\d+)$", r"ci\1", regex=True)
+        if provider.get(name, name) in AGGREGATED:
+            frame["event_id"] = _without_repeats(frame)
         known = pd.concat(frames) if frames else frame.iloc[:0]
         frame["event_id"] = _adopted_ids(known, frame)
         frames.append(frame)
@@ -87,6 +94,8 @@ def merge_catalogs(
     blast = rows["available_time"] >= blast_time.groupby(rows["event_id"], sort=False).transform("min")
     small = ~(rows["magnitude"] >= region.magnitude_completeness)
     keep = ~superseded & ~blast & ~small
+    believed = rows["available_time"].where(keep).groupby(rows["event_id"], sort=False).transform("min")
+    withdrawn = ~superseded & (blast | small) & (rows["available_time"] > believed)
     report = {
         str(name): SourceCount(
             rows=int(of.sum()),
@@ -100,7 +109,10 @@ def merge_catalogs(
         for of in [rows["source"] == name]
     }
     logger.info("merged catalogs of %s: %s", region.name, {k: v.model_dump() for k, v in report.items()})
-    kept = rows.loc[keep].sort_values(["origin_time", "event_id", "available_time"], kind="stable")
+    rows.loc[withdrawn, "magnitude"] = np.nan
+    kept = rows.loc[keep | withdrawn].sort_values(
+        ["origin_time", "event_id", "available_time"], kind="stable"
+    )
     return _dataset(kept), report
 
 
@@ -125,6 +137,8 @@ def _cropped(catalog: xr.Dataset, region: Region) -> pd.DataFrame:
     frame = pd.DataFrame({name: np.asarray(catalog[name].values) for name in COLUMNS})
     frame["event_id"] = frame["event_id"].astype(str)
     box, (start, end) = region.bounds.grown(region.margin_deg), region.catalog_window
+    # A revision far below completeness has to stay: it withdraws the larger event that was believed before.
+    largest = frame.groupby("event_id", sort=False)["magnitude"].transform("max")
     inside = (
         frame["latitude"].between(box.south, box.north, inclusive="left")
         & frame["longitude"].between(box.west, box.east, inclusive="left")
@@ -132,11 +146,36 @@ def _cropped(catalog: xr.Dataset, region: Region) -> pd.DataFrame:
         & (frame["origin_time"] < end)
         & frame["available_time"].notna()
         # Smaller events are counted nowhere; a wider band keeps partners of events near completeness.
-        & (frame["magnitude"] >= region.magnitude_completeness - 2 * SAME_MAGNITUDE)
+        & (largest >= region.magnitude_completeness - 2 * SAME_MAGNITUDE)
     )
     frame = frame.loc[inside].reset_index(drop=True)
     frame["available_time"] = np.maximum(frame["available_time"], frame["origin_time"])
     return frame
+
+
+def _without_repeats(frame: pd.DataFrame) -> NDArray[np.object_]:
+    """Return (row,) the event ids of one source, where an event listed twice has the id that was known first.
+
+    Judged on the first version of each event, which is all that is known when the second id appears.
+    """
+    first = frame.sort_values("available_time", kind="stable").drop_duplicates("event_id")
+    first = first.sort_values("origin_time", kind="stable")
+    origin = first["origin_time"].to_numpy(dtype="datetime64[ns]")
+    known = first["available_time"].to_numpy(dtype="datetime64[ns]")
+    ids = first["event_id"].to_numpy(dtype=object)
+    place = {n: first[n].to_numpy(float) for n in ("latitude", "longitude", "magnitude")}
+    partner: dict[str, str] = {}
+    for step in range(1, min(4, ids.size)):
+        a, b = slice(None, -step), slice(step, None)
+        near = origin[b] - origin[a] <= SAME_TIME
+        near &= np.abs(place["magnitude"][b] - place["magnitude"][a]) <= REPEAT_MAGNITUDE
+        distance = distances_km(
+            place["latitude"][a], place["longitude"][a], place["latitude"][b], place["longitude"][b]
+        )
+        for i in np.flatnonzero(near & (distance <= REPEAT_DISTANCE_KM)):
+            early, late = (i, i + step) if known[i] <= known[i + step] else (i + step, i)
+            partner.setdefault(ids[late], partner.get(ids[early], ids[early]))
+    return np.array([partner.get(e, e) for e in frame["event_id"]], dtype=object)
 
 
 def _adopted_ids(known: pd.DataFrame, new: pd.DataFrame) -> NDArray[np.object_]:
@@ -203,6 +242,8 @@ def _dataset(rows: pd.DataFrame) -> xr.Dataset:
 def last_versions(catalog: xr.Dataset, moment: NDArray[np.datetime64] | None = None) -> xr.Dataset:
     """Return the latest version of each event (event), of those known at `moment` (event,) if that is given.
 
+    An event whose latest version is a withdrawal (magnitude NaN) is left out.
+
     `moment` is compared row by row, so that each event can be seen as of its own day's end.
     """
     known = np.ones(catalog.sizes["event"], dtype=bool)
@@ -211,7 +252,8 @@ def last_versions(catalog: xr.Dataset, moment: NDArray[np.datetime64] | None = N
     rows = np.flatnonzero(known)
     order = rows[np.argsort(catalog["available_time"].values[rows], kind="stable")]
     ids = pd.Series(catalog["event_id"].values[order].astype(str))
-    return catalog.isel(event=np.sort(order[~ids.duplicated(keep="last").to_numpy()]))
+    latest = np.sort(order[~ids.duplicated(keep="last").to_numpy()])
+    return catalog.isel(event=latest[np.isfinite(catalog["magnitude"].values[latest])])
 
 
 def end_of_day(times: NDArray[np.datetime64]) -> NDArray[np.datetime64]:

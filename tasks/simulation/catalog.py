@@ -45,8 +45,9 @@ def observed_events(world: World) -> pd.DataFrame:
 
     Columns: `event_id`, `event_type`, and for the versions `preliminary_` and `revised_`: `time` and `created`
     (days), `latitude`, `longitude`, `depth_km`, `magnitude`; `revised_created` is NaN for events without
-    revision. Revised magnitudes are mirrored at completeness, so that an event of the truth stays a target;
-    preliminary ones may fall below it.
+    revision; `withdrawn` (days) is when the network took the event back, NaN for all but false events. Revised
+    magnitudes are mirrored at completeness, so that an event of the truth stays a target; preliminary ones may
+    fall below it.
     """
     c, rng = world.config.catalog, stream(world.seed, "catalog")
     box = world.region.bounds.grown(world.region.margin_deg + 0.2)
@@ -128,14 +129,17 @@ def _with_versions(
         out[f"{key}_depth_km"] = np.clip(events["depth_km"] + rng.normal(0, 1.5 * km, n), 0.0, None)
         out[f"{key}_magnitude"] = noisy
     # a source outside the catalog never sees the second hand; whoever copied an event does not revise it
-    out.loc[out["event_id"].str.startswith(("dup", "fx")), "revised_created"] = np.nan
+    false = out["event_id"].str.startswith("fx")
+    out["withdrawn"] = np.where(false, out["revised_created"], np.nan)
+    out.loc[false | out["event_id"].str.startswith("dup"), "revised_created"] = np.nan
     return out
 
 
 def write_catalog(world: World, root: Path) -> pd.DataFrame:
     """Write `catalog/YYYY.xml` by year of origin and return the table that was written (see `observed_events`).
 
-    QuakeML 1.2: each version is an origin and a magnitude with its creation time; the last one is preferred.
+    QuakeML 1.2: each version is an origin and a magnitude with its creation time; the last one is preferred. The
+    creation time of an event element is the moment at which the event was withdrawn, and there for no other event.
     Depth is in metres. Text is written directly, as an object tree of 10,000 events costs 15 s.
     """
     folder = root / "catalog"
@@ -144,7 +148,13 @@ def write_catalog(world: World, root: Path) -> pd.DataFrame:
     year = pd.DatetimeIndex(world.to_time(events["revised_time"].clip(0, world.days - 1e-6))).year.to_numpy()
     texts = {
         column: _iso(world.to_time(events[column].fillna(0.0)))
-        for column in ("preliminary_time", "preliminary_created", "revised_time", "revised_created")
+        for column in (
+            "preliminary_time",
+            "preliminary_created",
+            "revised_time",
+            "revised_created",
+            "withdrawn",
+        )
     }
     records = [{str(k): v for k, v in record.items()} for record in events.to_dict("records")]
     for value in range(world.region.catalog_start.year, int(year.max()) + 1):
@@ -186,9 +196,13 @@ def _event(event: dict[str, str | float], texts: dict[str, str], c: CatalogConfi
             f"<evaluationMode>{mode}</evaluationMode>{created}</magnitude>\n"
         )
     last = versions[-1][0]
+    withdrawn = ""
+    if np.isfinite(float(event["withdrawn"])):
+        # The moment at which the type became what it is; its versions were earthquakes until then.
+        withdrawn = f"<creationInfo><creationTime>{texts['withdrawn']}</creationTime></creationInfo>"
     return (
         f"<event publicID={quoteattr(identity)}>"
         f"<preferredOriginID>{identity}/origin/{last}</preferredOriginID>"
         f"<preferredMagnitudeID>{identity}/magnitude/{last}</preferredMagnitudeID>"
-        f"<type>{event['event_type']}</type>\n{''.join(body)}</event>\n"
+        f"<type>{event['event_type']}</type>{withdrawn}\n{''.join(body)}</event>\n"
     )

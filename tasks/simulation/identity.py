@@ -19,7 +19,9 @@ def world_key(region: Region, conf: Path, seed: int) -> str:
         raise ValueError(f"region {region.name!r} is not simulated: its archive is recorded")
     return digest(
         {
-            "region": region.model_dump(mode="json", exclude={"world", "title", "split", "sources", "etas_start"}),
+            "region": region.model_dump(
+                mode="json", exclude={"world", "title", "split", "sources", "etas_start"}
+            ),
             "law": load_simulation(region.simulation, conf).model_dump(mode="json"),
             "seed": seed,
             "code": code_digest("tasks/simulation"),

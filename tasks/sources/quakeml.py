@@ -43,8 +43,11 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     origin without magnitude (NaN). Its `available_time` is the later `creationInfo/creationTime` of the two;
     without any, that of the event; without that, origin time plus `publication_delay_minutes` (default 5, vintage
     "reconstructed", else "as issued"). Versions are sorted by it; of equal ones the preferred comes last.
-    QuakeML's depth is in metres; a missing depth is NaN. The id is the last part of the event's publicID. The event's
-    type is the one in the file for all its versions, for QuakeML keeps no history of it.
+    QuakeML's depth is in metres; a missing depth is NaN. The id is the last part of the event's publicID.
+
+    QuakeML keeps no history of an event's type: the one in the file holds for all versions. Only a withdrawal, type
+    "not existing", has a moment, the event's own `creationInfo/creationTime`: versions before it were shown as
+    earthquakes, and one more version at that moment repeats the last of them as `other`.
 
     Raises
     ------
@@ -177,5 +180,11 @@ def _versions(event: etree._Element) -> list[_Version]:
                 event_type=event_type,
             )
         )
+    decided = own.get("creationInfo.creationTime", "")
+    if versions and event_type != "earthquake" and decided > max(v.available_time for v in versions):
+        # The type was given after the last solution: until then the event passed for an earthquake.
+        last = versions[-1]
+        versions = [v._replace(event_type="earthquake") for v in versions]
+        versions.append(last._replace(available_time=decided, event_type=event_type))
     # of versions made at one moment the preferred, which comes last, is the one that was shown
     return list({version.available_time: version for version in versions}.values())

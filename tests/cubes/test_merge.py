@@ -126,3 +126,39 @@ def test_the_grid_holds_what_the_day_knew_and_labels_what_we_know(
     assert feature["available_time"].sel(day).values == np.datetime64("2017-05-02")
     cell = label["event_count"].sel(time="2017-05-01")
     assert int(cell.sel(lat=35.5, lon=-117.5, method="nearest")) == 2
+
+
+def test_an_event_that_an_aggregated_source_lists_twice_is_one_event(
+    make_catalog: MakeCatalog, region: Region
+) -> None:
+    quakeml = region.sources[0].model_copy(update={"name": "network", "provider": "quakeml"})
+    aggregated = region.model_copy(update={"sources": [quakeml, *region.sources]})
+    again = ("dup100", "2017-05-01T10:00:01", 35.53, -117.5, 4.2, EARTHQUAKE)
+    other = ("300", "2017-05-01T10:00:01", 35.8, -117.5, 4.2, EARTHQUAKE)
+    merged, _ = merge_catalogs({"network": make_catalog([SHOCK, again, other], SOON)}, aggregated)
+    assert sorted(set(merged["event_id"].values)) == sorted({SHOCK[0], "300"})
+
+
+def test_a_withdrawn_event_was_believed_until_it_was_withdrawn(
+    make_catalog: MakeCatalog, region: Region
+) -> None:
+    first = make_catalog([SHOCK], SOON)
+    gone = first.assign(
+        available_time=first["available_time"] + np.timedelta64(1, "D"),
+        event_type=("event", np.array(["other"], dtype=object)),
+    )
+    both = xr.concat([first, gone], dim="event")
+    merged, _ = merge_catalogs({"scedc": both}, region)
+    known = merged["available_time"].values
+    assert np.isfinite(merged["magnitude"].values).tolist() == [True, False]
+    assert last_versions(merged.isel(event=known < known[1])).sizes["event"] == 1
+    assert last_versions(merged).sizes["event"] == 0
+
+
+def test_a_revision_below_completeness_withdraws_the_event(make_catalog: MakeCatalog, region: Region) -> None:
+    first = make_catalog([SHOCK], SOON)
+    small = first.assign(
+        available_time=first["available_time"] + np.timedelta64(1, "D"), magnitude=first["magnitude"] - 3.5
+    )
+    merged, _ = merge_catalogs({"scedc": xr.concat([first, small], dim="event")}, region)
+    assert last_versions(merged).sizes["event"] == 0
