@@ -1,4 +1,4 @@
-"""The horizontal frame of a cube: cells, their areas, and local distances in kilometres."""
+"""The horizontal frame of a cube: cells and local distances in kilometres."""
 
 from typing import Final
 
@@ -19,14 +19,6 @@ def cell_edges(region: Region) -> tuple[Floats, Floats]:
         np.append(latitudes - half, latitudes[-1] + half),
         np.append(longitudes - half, longitudes[-1] + half),
     )
-
-
-def cell_areas_km2(region: Region) -> Floats:
-    """Return the area of each cell on the mean sphere, (lat, lon), km2."""
-    lat_edges, lon_edges = cell_edges(region)
-    bands = np.diff(np.sin(np.radians(lat_edges)))
-    widths = np.diff(np.radians(lon_edges))
-    return np.asarray(EARTH_RADIUS_KM**2 * bands[:, None] * widths[None, :])
 
 
 def cell_index(region: Region, latitude: Floats, longitude: Floats) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.cubes.clock import DAY
-from tasks.cubes.grid import distances_km
+from tasks.cubes.matching import SAME_MAGNITUDE, SAME_TIME, adopted_ids, mark_twins
 from tasks.regions import Region
 
 logger = logging.getLogger(__name__)
@@ -19,11 +19,6 @@ logger = logging.getLogger(__name__)
 PREFERENCE: Final = ("comcat", "quakeml", "scedc", "relocated", "scedc_m3")
 SHARED_NUMBERS: Final = ("comcat", "scedc", "relocated")
 AGGREGATED: Final = ("quakeml",)
-SAME_TIME: Final = np.timedelta64(2_000_000_000, "ns")
-SAME_DISTANCE_KM: Final = 20.0
-SAME_MAGNITUDE: Final = 0.5
-REPEAT_DISTANCE_KM: Final = 10.0
-REPEAT_MAGNITUDE: Final = 0.6
 COLUMNS: Final = (
     "event_id", "origin_time", "available_time", "latitude", "longitude", "depth_km", "magnitude",
     "magnitude_error", "magnitude_type", "event_type", "quality_flag",
@@ -36,12 +31,14 @@ class SourceCount(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    rows: int = Field(description="versions inside the box and the catalog's period")
+    rows: int = Field(description="versions of events inside the box and the catalog's period")
     duplicates: int = Field(description="rows of events that a preferred source has too")
     superseded: int = Field(description="duplicates left out: the preferred source was known no later")
-    not_earthquakes: int = Field(description="quarry blasts and others left out")
-    small: int = Field(description="earthquakes below the magnitude of completeness left out")
-    kept: int = Field(description="rows in the merged catalog")
+    twins: int = Field(description="rows left out: the same source lists the event under an earlier id")
+    not_earthquakes: int = Field(description="quarry blasts, withdrawn events and others left out")
+    small: int = Field(description="versions below the magnitude of completeness, or outside, left out")
+    kept: int = Field(description="rows in the merged catalog, without withdrawals")
+    withdrawals: int = Field(description="of the rows left out, those that end an event that was listed")
 
 
 def merge_catalogs(
@@ -59,17 +56,18 @@ def merge_catalogs(
     Returns
     -------
     Dataset (event), sorted by origin time, event id and available time
-        One row per version; the versions of one earthquake share `event_id`. A row is left out if the same or a
-        preferred source had the event no later, if a version known no later says that it is not an earthquake,
-        or if its magnitude is unknown or below completeness. Where an earlier version of such an event is kept,
-        the row stays as a withdrawal, with magnitude NaN: from then on the event is gone, before it was believed.
+        One row per version; the versions of one earthquake share `event_id`. A row is left out if a preferred source
+        had the event no later, if the same source lists it under an earlier id, if it or another source's version known
+        no later says that it is not an earthquake, or if it lies outside or below completeness. Where the version
+        before it is listed, such a row stays as a withdrawal: the version before with magnitude NaN, in force from
+        the moment at which the row became known. So a correction ends what was believed and does not rewrite it. A
+        version without magnitude says nothing new: it is left out, and the one before stays in force.
 
     Notes
     -----
     Two rows are one event if their network numbers are equal (ComCat `ci` + number, SCEDC, relocated), else if
     they are the closest pair within 2 s, 20 km and 0.5 magnitude units across sources, one to one; inside a
-    source that gathers from several networks (`AGGREGATED`) if they are within 2 s, 10 km and 0.6: an event listed
-    twice, which takes the id that was known first.
+    source that gathers from several networks (`AGGREGATED`) see `mark_twins`.
     """
     provider = {s.name: s.provider for s in region.sources if s.modality == "catalog"}
     rank = {name: _rank(provider.get(name, name)) for name in catalogs}
@@ -80,40 +78,63 @@ def merge_catalogs(
         if provider.get(name, name) in SHARED_NUMBERS:
             frame["event_id"] = frame["event_id"].str.replace(r"^(?:ci)?(\d+)$", r"ci\1", regex=True)
         if provider.get(name, name) in AGGREGATED:
-            frame["event_id"] = _without_repeats(frame)
-        known = pd.concat(frames) if frames else frame.iloc[:0]
-        frame["event_id"] = _adopted_ids(known, frame)
+            frame = mark_twins(frame, region.magnitude_completeness)
+        frame["event_id"] = adopted_ids(pd.concat(frames) if frames else frame.iloc[:0], frame)
         frames.append(frame)
     rows = pd.concat(frames, ignore_index=True)
     rows = rows.sort_values(["event_id", "available_time", "rank"], kind="stable", ignore_index=True)
     best = rows.groupby("event_id", sort=False)["rank"]
-    shared = best.transform("nunique") > 1
-    duplicate = shared & (rows["rank"] > best.transform("min"))
-    superseded = _superseded(rows)
-    blast_time = rows["available_time"].where(rows["event_type"] != "earthquake")
-    blast = rows["available_time"] >= blast_time.groupby(rows["event_id"], sort=False).transform("min")
-    small = ~(rows["magnitude"] >= region.magnitude_completeness)
-    keep = ~superseded & ~blast & ~small
-    believed = rows["available_time"].where(keep).groupby(rows["event_id"], sort=False).transform("min")
-    withdrawn = ~superseded & (blast | small) & (rows["available_time"] > believed)
+    duplicate = (best.transform("nunique") > 1) & (rows["rank"] > best.transform("min"))
+    blast, twin = _not_earthquakes(rows), rows["is_twin"]
+    superseded = _superseded(rows) & ~blast & ~twin
+    small = ~rows["is_near"] | ~(rows["magnitude"] >= region.magnitude_completeness)
+    listed = ~(superseded | blast | twin | small)
+    shown = _with_withdrawals(rows.loc[~superseded], listed)
     report = {
         str(name): SourceCount(
             rows=int(of.sum()),
             duplicates=int((of & duplicate).sum()),
             superseded=int((of & superseded).sum()),
-            not_earthquakes=int((of & ~superseded & blast).sum()),
-            small=int((of & ~superseded & ~blast & small).sum()),
-            kept=int((of & keep).sum()),
+            twins=int((of & ~blast & twin).sum()),
+            not_earthquakes=int((of & blast).sum()),
+            small=int((of & ~superseded & ~blast & ~twin & small).sum()),
+            kept=int((of & listed).sum()),
+            withdrawals=int((shown["magnitude"].isna() & (shown["source"] == name)).sum()),
         )
         for name in catalogs
         for of in [rows["source"] == name]
     }
     logger.info("merged catalogs of %s: %s", region.name, {k: v.model_dump() for k, v in report.items()})
-    rows.loc[withdrawn, "magnitude"] = np.nan
-    kept = rows.loc[keep | withdrawn].sort_values(
-        ["origin_time", "event_id", "available_time"], kind="stable"
-    )
-    return _dataset(kept), report
+    return _dataset(shown.sort_values(["origin_time", "event_id", "available_time"], kind="stable")), report
+
+
+def _not_earthquakes(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Return (row,) whether it, or a version of another source known no later, says that it is no earthquake.
+
+    Sources without types call everything an earthquake; only the source that withdrew an event may list it again.
+    """
+    says = rows["event_type"] != "earthquake"
+    blast = says.copy()
+    for source in rows.loc[says, "source"].unique():
+        first = rows.loc[says & (rows["source"] == source)].groupby("event_id")["available_time"].min()
+        blast |= (rows["source"] != source) & (rows["available_time"] >= rows["event_id"].map(first))
+    return blast
+
+
+def _with_withdrawals(rows: pd.DataFrame, listed: "pd.Series[bool]") -> pd.DataFrame:
+    """Return the listed rows, and of the others those that follow a listed one, as its withdrawal.
+
+    `rows` are sorted by event and available time; of rows of one event and moment the last is in force.
+    """
+    rows = rows.drop_duplicates(["event_id", "available_time"], keep="last")
+    is_listed = listed.loc[rows.index]
+    before = is_listed.groupby(rows["event_id"], sort=False).shift(fill_value=False)
+    shown = rows.loc[is_listed | before]
+    ends = ~is_listed.loc[shown.index]
+    place = ["origin_time", "latitude", "longitude", "depth_km"]
+    last = shown.groupby("event_id", sort=False)[place].shift()
+    withdrawals = shown.loc[ends].assign(magnitude=np.nan, **{name: last.loc[ends, name] for name in place})
+    return pd.concat([shown.loc[~ends], withdrawals])
 
 
 def _superseded(rows: pd.DataFrame) -> pd.Series:
@@ -123,7 +144,8 @@ def _superseded(rows: pd.DataFrame) -> pd.Series:
     """
     superseded = pd.Series(False, index=rows.index)
     for rank in sorted(rows["rank"].unique())[:-1]:
-        first = rows.loc[rows["rank"] == rank].groupby("event_id", sort=False)["available_time"].min()
+        seen = rows["is_near"] & ~rows["is_twin"] & (rows["rank"] == rank)
+        first = rows.loc[seen].groupby("event_id", sort=False)["available_time"].min()
         known = rows["event_id"].map(first)
         superseded |= (rows["rank"] > rank) & (known <= rows["available_time"] + SAME_TIME)
     return superseded
@@ -134,93 +156,27 @@ def _rank(provider: str) -> int:
 
 
 def _cropped(catalog: xr.Dataset, region: Region) -> pd.DataFrame:
+    """Return all versions of the events of which one `is_near`, sorted by available time.
+
+    Near is inside box and period and not far below completeness; the other versions may withdraw those.
+    """
     frame = pd.DataFrame({name: np.asarray(catalog[name].values) for name in COLUMNS})
     frame["event_id"] = frame["event_id"].astype(str)
     box, (start, end) = region.bounds.grown(region.margin_deg), region.catalog_window
-    # A revision far below completeness has to stay: it withdraws the larger event that was believed before.
-    largest = frame.groupby("event_id", sort=False)["magnitude"].transform("max")
-    inside = (
+    frame["is_near"] = (
         frame["latitude"].between(box.south, box.north, inclusive="left")
         & frame["longitude"].between(box.west, box.east, inclusive="left")
         & (frame["origin_time"] >= start)
         & (frame["origin_time"] < end)
-        & frame["available_time"].notna()
         # Smaller events are counted nowhere; a wider band keeps partners of events near completeness.
-        & (largest >= region.magnitude_completeness - 2 * SAME_MAGNITUDE)
+        & (frame["magnitude"] >= region.magnitude_completeness - 2 * SAME_MAGNITUDE)
     )
-    frame = frame.loc[inside].reset_index(drop=True)
+    frame["is_twin"] = False
+    says_something = frame["magnitude"].notna() | (frame["event_type"] != "earthquake")
+    frame = frame.loc[frame["available_time"].notna() & says_something]
+    frame = frame.loc[frame["event_id"].isin(frame.loc[frame["is_near"], "event_id"])]
     frame["available_time"] = np.maximum(frame["available_time"], frame["origin_time"])
-    return frame
-
-
-def _without_repeats(frame: pd.DataFrame) -> NDArray[np.object_]:
-    """Return (row,) the event ids of one source, where an event listed twice has the id that was known first.
-
-    Judged on the first version of each event, which is all that is known when the second id appears.
-    """
-    first = frame.sort_values("available_time", kind="stable").drop_duplicates("event_id")
-    first = first.sort_values("origin_time", kind="stable")
-    origin = first["origin_time"].to_numpy(dtype="datetime64[ns]")
-    known = first["available_time"].to_numpy(dtype="datetime64[ns]")
-    ids = first["event_id"].to_numpy(dtype=object)
-    place = {n: first[n].to_numpy(float) for n in ("latitude", "longitude", "magnitude")}
-    partner: dict[str, str] = {}
-    for step in range(1, min(4, ids.size)):
-        a, b = slice(None, -step), slice(step, None)
-        near = origin[b] - origin[a] <= SAME_TIME
-        near &= np.abs(place["magnitude"][b] - place["magnitude"][a]) <= REPEAT_MAGNITUDE
-        distance = distances_km(
-            place["latitude"][a], place["longitude"][a], place["latitude"][b], place["longitude"][b]
-        )
-        for i in np.flatnonzero(near & (distance <= REPEAT_DISTANCE_KM)):
-            early, late = (i, i + step) if known[i] <= known[i + step] else (i + step, i)
-            partner.setdefault(ids[late], partner.get(ids[early], ids[early]))
-    return np.array([partner.get(e, e) for e in frame["event_id"]], dtype=object)
-
-
-def _adopted_ids(known: pd.DataFrame, new: pd.DataFrame) -> NDArray[np.object_]:
-    """Return (row,) the event ids of `new`, replaced by those of `known` where both are one earthquake."""
-    ids = np.asarray(new["event_id"].to_numpy(dtype=object)).copy()
-    left = known.drop_duplicates("event_id").sort_values("origin_time", kind="stable")
-    right = new.loc[~new["event_id"].isin(left["event_id"])].drop_duplicates("event_id")
-    # An event of `known` whose number is also in `new` has found its partner already.
-    left = left.loc[~left["event_id"].isin(new["event_id"])]
-    if left.empty or right.empty:
-        return ids
-    times = left["origin_time"].to_numpy(dtype="datetime64[ns]")
-    moments = right["origin_time"].to_numpy(dtype="datetime64[ns]")
-    first = np.searchsorted(times, moments - SAME_TIME, side="left")
-    count = np.searchsorted(times, moments + SAME_TIME, side="right") - first
-    j = np.repeat(np.arange(moments.size), count)
-    i = np.arange(j.size) - np.repeat(np.cumsum(count) - count, count) + np.repeat(first, count)
-    place = {
-        n: (left[n].to_numpy(float)[i], right[n].to_numpy(float)[j])
-        for n in ("latitude", "longitude", "magnitude")
-    }
-    distance = distances_km(
-        place["latitude"][0], place["longitude"][0], place["latitude"][1], place["longitude"][1]
-    )
-    difference = np.abs(place["magnitude"][0] - place["magnitude"][1])
-    score = (
-        np.abs((times[i] - moments[j]) / SAME_TIME)
-        + distance / SAME_DISTANCE_KM
-        + difference / SAME_MAGNITUDE
-    )
-    # What only became known later must not change who matched whom before, or the past would change.
-    later = left["available_time"].to_numpy()[i] > right["available_time"].to_numpy()[j] + SAME_TIME
-    pairs = pd.DataFrame({"i": i, "j": j, "later": later, "score": score})
-    near = (distance <= SAME_DISTANCE_KM) & (difference <= SAME_MAGNITUDE + 1e-9)
-    pairs = pairs.loc[near].sort_values(["later", "score"], kind="stable")
-    # Two passes make the pairs one to one: the best partner of each j, then of each i.
-    pairs = pairs.drop_duplicates("j").drop_duplicates("i")
-    partner = dict(
-        zip(
-            right["event_id"].to_numpy()[pairs["j"].to_numpy()],
-            left["event_id"].to_numpy()[pairs["i"].to_numpy()],
-            strict=True,
-        )
-    )
-    return np.array([partner.get(e, e) for e in ids], dtype=object)
+    return frame.sort_values("available_time", kind="stable", ignore_index=True)
 
 
 def _dataset(rows: pd.DataFrame) -> xr.Dataset:
@@ -240,20 +196,24 @@ def _dataset(rows: pd.DataFrame) -> xr.Dataset:
 
 
 def last_versions(catalog: xr.Dataset, moment: NDArray[np.datetime64] | None = None) -> xr.Dataset:
-    """Return the latest version of each event (event), of those known at `moment` (event,) if that is given.
+    """Return the version of each event (event) that is in force in the end, or at `moment` (event,).
 
-    An event whose latest version is a withdrawal (magnitude NaN) is left out.
-
-    `moment` is compared row by row, so that each event can be seen as of its own day's end.
+    `moment` is compared row by row, so that each event can be seen as of its own day's end. An event of which a
+    withdrawal (magnitude NaN) is in force is left out.
     """
-    known = np.ones(catalog.sizes["event"], dtype=bool)
-    if moment is not None:
-        known = catalog["available_time"].values <= moment
-    rows = np.flatnonzero(known)
-    order = rows[np.argsort(catalog["available_time"].values[rows], kind="stable")]
-    ids = pd.Series(catalog["event_id"].values[order].astype(str))
-    latest = np.sort(order[~ids.duplicated(keep="last").to_numpy()])
-    return catalog.isel(event=latest[np.isfinite(catalog["magnitude"].values[latest])])
+    available = catalog["available_time"].values.astype("datetime64[ns]")
+    code = pd.factorize(catalog["event_id"].values.astype(str))[0]
+    order = np.lexsort((np.arange(code.size), available, code))
+    followed = order[:-1][code[order[1:]] == code[order[:-1]]]
+    until = np.full(code.size, np.iinfo(np.int64).max)
+    until[followed] = available[order[1:][code[order[1:]] == code[order[:-1]]]].astype(np.int64)
+    shown = np.isfinite(catalog["magnitude"].values)
+    if moment is None:
+        shown &= until == np.iinfo(np.int64).max
+    else:
+        now = moment.astype("datetime64[ns]").astype(np.int64)
+        shown &= (available.astype(np.int64) <= now) & (until > now)
+    return catalog.isel(event=np.flatnonzero(shown))
 
 
 def end_of_day(times: NDArray[np.datetime64]) -> NDArray[np.datetime64]:

@@ -1,8 +1,10 @@
 """Sources: one reader per provider, each turning files into a canonical Dataset (see infra/adr/0001)."""
 
 from importlib import import_module
+from pathlib import Path
 from typing import cast, get_args
 
+from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.regions.region import Provider
 from tasks.sources.contract import (
     Fetched,
@@ -13,6 +15,7 @@ from tasks.sources.contract import (
     SourceMissing,
     SourceUnavailable,
 )
+from tasks.sources.transient import raise_if_transient
 
 __all__ = [
     "Fetched",
@@ -29,6 +32,8 @@ __all__ = [
 def open_source(provider: Provider) -> Source:
     """Return the reader of `provider`, which lives in the module of that name and is imported only now.
 
+    A disk or network that did not answer makes it raise SourceUnavailable, wherever in the reader that happens.
+
     Raises
     ------
     ValueError
@@ -37,4 +42,13 @@ def open_source(provider: Provider) -> Source:
     known = get_args(Provider)
     if provider not in known:
         raise ValueError(f"unknown provider {provider!r}: expected one of {sorted(known)}")
-    return cast(Source, import_module(f"tasks.sources.{provider}").fetch)
+    fetch = cast(Source, import_module(f"tasks.sources.{provider}").fetch)
+
+    def ask(config: SourceConfig, root: Path, region: Region, window: TimeWindow) -> Fetched:
+        try:
+            return fetch(config, root, region, window)
+        except (OSError, SourceDataInvalid) as error:
+            raise_if_transient(error, root / config.path)
+            raise
+
+    return ask

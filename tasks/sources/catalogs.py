@@ -110,7 +110,7 @@ def catalog_dataset(
     licence: str,
     vintage: str,
 ) -> xr.Dataset:
-    """Return the canonical catalog (event,), cropped to the box and window, sorted by origin and version.
+    """Return the canonical catalog (event,): the versions of events that were ever in the box, sorted by origin.
 
     Longitudes are wrapped to [-180, 180). Rows keep their order where both times are equal, so that a preferred
     version listed last stays last.
@@ -125,8 +125,10 @@ def catalog_dataset(
         events[name] = events[name].astype("datetime64[ns]")
     events["longitude"] = (events["longitude"] + 180.0) % 360.0 - 180.0
     origin = events["origin_time"].to_numpy()
-    keep = in_box(events["latitude"].to_numpy(), events["longitude"].to_numpy(), region)
-    keep &= (origin >= window.start) & (origin < window.end)
+    inside = in_box(events["latitude"].to_numpy(), events["longitude"].to_numpy(), region)
+    # a version outside says that an event left the box
+    keep = events["event_id"].isin(events.loc[inside, "event_id"]).to_numpy()
+    keep = keep & (origin >= window.start) & (origin < window.end)
     events = events.loc[keep]
     if events.empty:
         raise empty(config, root, region, window)

@@ -24,6 +24,7 @@ from tasks.sources.response import (
 )
 from tasks.sources.station_metadata import StationReader, direction_of, find_metadata
 from tasks.sources.stations import distance_km
+from tasks.sources.transient import raise_if_transient
 
 CHANNELS = ("Z", "N", "E")
 _NS = 1_000_000_000
@@ -83,6 +84,7 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
                 if record is not None:
                     records.append(record)
         except SourceDataInvalid as error:
+            raise_if_transient(error, folder)
             invalid.append(error)
     if not records:
         if invalid:

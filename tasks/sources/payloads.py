@@ -13,6 +13,7 @@ import pandas as pd
 
 from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.sources.contract import SourceDataInvalid, SourceEmpty, SourceMissing
+from tasks.sources.transient import raise_if_transient
 
 logger = logging.getLogger(__name__)
 
@@ -133,6 +134,8 @@ def read_each(
 
     Raises
     ------
+    SourceUnavailable
+        If the disk or network did not answer for one of them: without it the source would be taken as shorter.
     SourceDataInvalid
         If there are files and every one of them is invalid.
     """
@@ -143,11 +146,13 @@ def read_each(
         try:
             result = read(path)
         except OSError as error:
+            raise_if_transient(error, path)
             unreadable = SourceDataInvalid(path, "a readable file", str(error))
             logger.info("left out: %s", unreadable)
             invalid.append(unreadable)
             continue
         except SourceDataInvalid as error:
+            raise_if_transient(error, path)
             logger.info("left out: %s", error)
             invalid.append(error)
             continue

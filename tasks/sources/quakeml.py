@@ -21,6 +21,7 @@ from tasks.sources.payloads import list_payloads, read_each
 
 _KEY = ("event_id", "available_time")
 _TYPES = {"earthquake": "earthquake", "quarry blast": "quarry_blast"}
+_WITHDRAWN = "not existing"
 
 
 class _Version(NamedTuple):
@@ -90,14 +91,16 @@ def _parse(path: Path) -> tuple[list[_Version], list[SourceDataInvalid]]:
     versions: list[_Version] = []
     times_seen: Counter[str] = Counter()
     try:
-        for _, event in etree.iterparse(str(path), tag="{*}event", events=("end",), resolve_entities=False):
-            found = _versions(event)
-            versions.extend(found)
-            times_seen.update({version.event_id for version in found})
-            event.clear()
-            # siblings already read stay in the tree unless they are unlinked
-            while event.getprevious() is not None:
-                del event.getparent()[0]
+        # opened here, for libxml2 calls a disk that does not answer broken XML
+        with path.open("rb") as file:
+            for _, event in etree.iterparse(file, tag="{*}event", events=("end",), resolve_entities=False):
+                found = _versions(event)
+                versions.extend(found)
+                times_seen.update({version.event_id for version in found})
+                event.clear()
+                # siblings already read stay in the tree unless they are unlinked
+                while event.getprevious() is not None:
+                    del event.getparent()[0]
     except etree.XMLSyntaxError as error:
         raise SourceDataInvalid(path, "well-formed QuakeML", str(error)) from error
     except ValueError as error:
@@ -181,8 +184,8 @@ def _versions(event: etree._Element) -> list[_Version]:
             )
         )
     decided = own.get("creationInfo.creationTime", "")
-    if versions and event_type != "earthquake" and decided > max(v.available_time for v in versions):
-        # The type was given after the last solution: until then the event passed for an earthquake.
+    if own.get("type") == _WITHDRAWN and versions and decided > max(v.available_time for v in versions):
+        # A withdrawal is the one type with a moment: until then the event passed for an earthquake.
         last = versions[-1]
         versions = [v._replace(event_type="earthquake") for v in versions]
         versions.append(last._replace(available_time=decided, event_type=event_type))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tasks.regions import load_region
 from tasks.sources.quakeml import fetch
 
 EVENT = """<?xml version="1.0" encoding="UTF-8"?>
@@ -19,8 +20,6 @@ WITHDRAWN = "<creationInfo><creationTime>2012-03-03T12:00:00Z</creationTime></cr
 
 
 def _read(folder: Path, conf: Path, info: str):
-    from tasks.regions import load_region
-
     (folder / "catalog").mkdir()
     (folder / "catalog" / "2012.xml").write_text(EVENT.format(info=info))
     region = load_region("simulated", conf)
@@ -37,3 +36,15 @@ def test_the_withdrawal_is_a_version_of_its_own(tmp_path: Path, conf: Path) -> N
 
 def test_a_type_without_a_moment_of_its_own_holds_from_the_start(tmp_path: Path, conf: Path) -> None:
     assert _read(tmp_path, conf, "")["event_type"].values.tolist() == ["other"]
+
+
+def test_a_quarry_blast_was_one_from_the_start_whenever_its_element_was_made(
+    tmp_path: Path, conf: Path
+) -> None:
+    (tmp_path / "catalog").mkdir()
+    text = EVENT.format(info=WITHDRAWN).replace("not existing", "quarry blast")
+    (tmp_path / "catalog" / "2012.xml").write_text(text)
+    region = load_region("simulated", conf)
+    source = next(s for s in region.sources if s.provider == "quakeml")
+    found = fetch(source, tmp_path, region, region.catalog_window).dataset
+    assert found["event_type"].values.tolist() == ["quarry_blast"]

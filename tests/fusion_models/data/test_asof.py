@@ -121,6 +121,33 @@ def test_a_value_shows_up_when_it_becomes_available_and_not_before(world):
     assert last_day("2001-03-01T06:00") == [True, True]
 
 
+def test_a_pair_shown_before_the_end_of_its_later_day_is_refused(world):
+    pairs = world.groups["insar"]
+    during = pairs["available_time"].copy(data=pairs["time"].values + np.timedelta64(23, "h"))
+
+    with pytest.raises(LeakError, match=r"insar.*not before the end of its period"):
+        cube_of(world, dict(world.groups) | {"insar": pairs.assign(available_time=during)})
+
+    after = pairs["available_time"].copy(data=pairs["time"].values + np.timedelta64(24, "h"))
+    cube_of(world, dict(world.groups) | {"insar": pairs.assign(available_time=after)})
+
+
+def test_a_withdrawn_event_is_shown_until_its_withdrawal(world):
+    days = np.array(["2001-01-02", "2001-01-02", "2001-01-05"], dtype="datetime64[ns]")
+    catalog = xr.Dataset(
+        {
+            "event_id": ("event", np.array(["a", "b", "a"], dtype=object)),
+            "origin_time": ("event", days[[0, 0, 0]]),
+            "available_time": ("event", days),
+            "magnitude": ("event", np.array([3.0, 2.0, np.nan])),
+        }
+    )
+    cube = cube_of(world, {"catalog": catalog})
+
+    assert as_of(cube, "2001-01-04T23:59").catalog()["magnitude"].values.tolist() == [3.0, 2.0]
+    assert as_of(cube, "2001-01-05").catalog()["event_id"].values.tolist() == ["b"]
+
+
 def test_the_catalog_shows_the_version_in_force(world):
     def days(*names):
         return np.array([f"2001-01-{name}" for name in names], dtype="datetime64[ns]")
