@@ -2,9 +2,15 @@
 
 import os
 import shutil
+import warnings
 from pathlib import Path
 
 import pytest
+
+with warnings.catch_warnings():
+    # Its first import warns of an old way to list plug-ins, whatever the filters of the test that happens to be first.
+    warnings.simplefilter("ignore")
+    import obspy  # noqa: F401
 
 os.environ.setdefault("NO_PROXY", "127.0.0.1,localhost")
 os.environ.setdefault("MPLBACKEND", "Agg")
