@@ -10,6 +10,7 @@ from dask.base import compute
 from tasks.cubes.catalog_grid import grid_catalog, label_days
 from tasks.cubes.gnss import clean_gnss
 from tasks.cubes.insar import grid_interferograms
+from tasks.cubes.los import with_gnss_rates
 from tasks.cubes.merge import merge_catalogs
 from tasks.cubes.static import grid_static
 from tasks.cubes.strain import strain_rates
@@ -101,6 +102,8 @@ def lazy_groups(region: Region, read: Read) -> Groups:
             )
         else:
             logger.info("region %s has no %s: the cube goes without", region.name, modality)
+    if "insar" in groups and "gnss" in groups:
+        groups["insar"] = with_gnss_rates(groups["insar"], groups["gnss"], region)
     return groups
 
 

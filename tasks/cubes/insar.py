@@ -60,21 +60,6 @@ def remove_ramp(maps: NDArray[np.floating]) -> NDArray[np.float32]:
     return out.astype(np.float32)
 
 
-def project_to_los(
-    east: xr.DataArray,
-    north: xr.DataArray,
-    up: xr.DataArray,
-    look_east: xr.DataArray,
-    look_north: xr.DataArray,
-    look_up: xr.DataArray,
-) -> xr.DataArray:
-    """Return ground displacement along the line of sight, positive towards the satellite, in its own unit.
-
-    The look vector is the unit vector from ground to satellite; NaN in any term stays NaN.
-    """
-    return east * look_east + north * look_north + up * look_up
-
-
 def _track(track: xr.Dataset, region: Region) -> xr.Dataset:
     track = track.isel(time=np.flatnonzero(~np.isnat(track["available_time"].values)))
     n, lat, lon = track.sizes["time"], track["lat"].values, track["lon"].values

@@ -1,5 +1,6 @@
 """Strain and displacement rates on the grid: the velocity gradient that fits the stations around each cell."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -47,28 +48,13 @@ def strain_rates(
     """
     latitude, longitude = gnss["latitude"].values, gnss["longitude"].values
     distance = smoothing_km if smoothing_km is not None else smoothing_distance_km(latitude, longitude)
-    cells = cell_centres(region)
-    east, north = offsets_km(latitude[:, None], longitude[:, None], cells[0][None, :], cells[1][None, :])
-    r = np.hypot(east, north)
-    weight = np.where(r <= REACH * distance, np.exp(-((r / distance) ** 2)), 0.0)
-    shape = (region.latitudes.size, region.longitudes.size)
     rates = [
         station_rates(gnss[name].values.astype(np.float64), window_days) for name in ("east", "north", "up")
     ]
     arrays = [
         xr.DataArray(rate, dims=("time", "station")).chunk(time=CHUNK_DAYS, station=-1) for rate in rates
     ]
-    results = xr.apply_ufunc(
-        _gradients,
-        *arrays,
-        kwargs={"east": east / distance, "north": north / distance, "weight": weight, "scale_m": distance * 1e3,
-                "shape": shape},
-        input_core_dims=[["station"]] * 3,
-        output_core_dims=[["lat", "lon"]] * len(OUTPUTS),
-        dask="parallelized",
-        output_dtypes=[np.float32] * len(OUTPUTS),
-        dask_gufunc_kwargs={"output_sizes": {"lat": shape[0], "lon": shape[1]}},
-    )  # fmt: skip
+    results = velocity_maps(arrays, latitude, longitude, region, distance)
     known = np.where(np.isfinite(gnss["east"].values), gnss["available_time"].values.astype(np.int64), NAT)
     days = gnss["time"].values
     available = trailing_latest(known.max(axis=1, initial=NAT), window_days)
@@ -78,6 +64,33 @@ def strain_rates(
         data | {"available_time": ("time", not_before_day_end(available, days))},
         coords={"time": days, "lat": region.latitudes, "lon": region.longitudes},
     )
+
+
+def velocity_maps(
+    rates: Sequence[xr.DataArray], latitude: Floats, longitude: Floats, region: Region, distance_km: float
+) -> tuple[xr.DataArray, ...]:
+    """Return the five maps of `strain_rates`, (..., lat, lon), from stations' rates (..., station), lazily.
+
+    `rates` are east, north and up, m/yr, as Dask arrays with all stations in one chunk; stations weigh
+    exp(-r2/`distance_km`2).
+    """
+    cells = cell_centres(region)
+    east, north = offsets_km(latitude[:, None], longitude[:, None], cells[0][None, :], cells[1][None, :])
+    r = np.hypot(east, north)
+    weight = np.where(r <= REACH * distance_km, np.exp(-((r / distance_km) ** 2)), 0.0)
+    shape = (region.latitudes.size, region.longitudes.size)
+    maps: tuple[xr.DataArray, ...] = xr.apply_ufunc(
+        _gradients,
+        *rates,
+        kwargs={"east": east / distance_km, "north": north / distance_km, "weight": weight,
+                "scale_m": distance_km * 1e3, "shape": shape},
+        input_core_dims=[["station"]] * 3,
+        output_core_dims=[["lat", "lon"]] * len(OUTPUTS),
+        dask="parallelized",
+        output_dtypes=[np.float32] * len(OUTPUTS),
+        dask_gufunc_kwargs={"output_sizes": {"lat": shape[0], "lon": shape[1]}},
+    )  # fmt: skip
+    return maps
 
 
 def smoothing_distance_km(latitude: Floats, longitude: Floats) -> float:

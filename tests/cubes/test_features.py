@@ -9,7 +9,8 @@ from rasterio.warp import reproject
 
 from tasks.cubes.gnss import clean_gnss
 from tasks.cubes.grid import cell_centres, cell_edges, cell_index, offsets_km
-from tasks.cubes.insar import grid_interferograms, project_to_los, remove_ramp
+from tasks.cubes.insar import grid_interferograms, remove_ramp
+from tasks.cubes.los import project_to_los, station_displacements, with_gnss_rates
 from tasks.cubes.raster import average_to_cells
 from tasks.cubes.strain import station_rates, strain_rates
 from tasks.cubes.waveform import daily_waveform_features
@@ -146,6 +147,52 @@ def test_displacement_along_the_line_of_sight() -> None:
     parts = [xr.DataArray(v) for v in (1.0, 2.0, 3.0, *look)]
     assert float(project_to_los(*parts)) == pytest.approx(-0.6 - 0.2 + 3 * look[2])
     assert np.isnan(float(project_to_los(xr.DataArray(np.nan), *parts[1:])))
+
+
+def _uplift(region: Region, observations: Observations, day: int, height_m: float) -> xr.Dataset:
+    """Stations of the region, at rest but for a step of `height_m` times a bump around its centre on `day`."""
+    gnss = clean_gnss([observations["gnss/daily"]], region)
+    r2 = (gnss["latitude"] - 35.5) ** 2 + (gnss["longitude"] + 117.5) ** 2
+    step = xr.DataArray(np.arange(gnss.sizes["time"]) >= day, dims="time")
+    rise = height_m * step * np.exp(-r2 / 0.1)
+    seen = gnss["east"].notnull()
+    return gnss.assign(
+        east=gnss["east"] * 0, north=gnss["north"] * 0, up=rise.where(seen).transpose("time", "station")
+    )
+
+
+def test_an_uplift_seen_by_stations_is_the_rate_that_the_satellite_should_see(
+    region: Region, observations: Observations
+) -> None:
+    pairs = grid_interferograms({"asc": observations["insar/asc"].isel(time=[20])}, region)
+    assert pairs is not None
+    middle = int((pairs["time_start"].values[0] - np.datetime64(region.start)) / DAY) + 6
+    gnss = _uplift(region, observations, middle, 0.1)
+    found = with_gnss_rates(pairs, gnss, region)["los_rate_gnss"]
+    assert found.chunks is not None
+    moved = station_displacements(pairs, gnss)[2, 0]
+    np.testing.assert_allclose(moved, gnss["up"].values[-1] - gnss["up"].values[0], atol=1e-9)
+    # 0.1 m up at the centre's station over 12 days; what a plane takes off is small beside it at the centre.
+    values = found.values[0]
+    assert np.unravel_index(np.nanargmax(values), values.shape) == (2, 2)
+    seen = np.isfinite(pairs["los_rate"].values[0])
+    assert not (np.isfinite(values) & ~seen).any()
+    assert abs(np.nanmedian(values)) < 0.2 * np.nanmax(values)
+
+
+def test_positions_published_after_the_pair_do_not_enter_its_expectation(
+    region: Region, observations: Observations
+) -> None:
+    pairs = grid_interferograms({"asc": observations["insar/asc"].isel(time=[20])}, region)
+    assert pairs is not None
+    day = int((pairs["time"].values[0] - np.datetime64(region.start)) / DAY) - 1
+    gnss = _uplift(region, observations, day, 0.1)
+    known = gnss["available_time"].values
+    assert (station_displacements(pairs, gnss)[2] > 1e-4).any()
+    late = known.copy()
+    late[day:] = pairs["available_time"].values[0] + np.timedelta64(1, "s")
+    hidden = gnss.assign(available_time=(("time", "station"), late))
+    np.testing.assert_array_equal(station_displacements(pairs, hidden)[2], 0.0)
 
 
 def test_a_ramp_goes_and_a_local_signal_stays() -> None:
