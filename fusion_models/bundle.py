@@ -34,6 +34,9 @@ class BundleCard(BaseModel):
     shrinkage: tuple[float, ...] = Field(
         description="share of the log correction believed, per horizon; 0 is ETAS"
     )
+    dispersion: tuple[float, ...] = Field(
+        description="per horizon, of validation counts: variance rate + dispersion rate^2; empty is the Poisson law"
+    )
     n_stations: dict[str, int] = Field(description="stations in training, by modality")
     region: str = Field(description="region of the cube")
     snapshot: str = Field(description="cube snapshot trained on")

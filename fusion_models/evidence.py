@@ -4,6 +4,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import gammaln
 from scipy.stats import t as student_t
 
 SHRINKAGES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -11,6 +13,7 @@ TESTED: Final = 0.5
 LEVEL: Final = 0.05
 BLOCK_DAYS: Final = 30
 QUARTERS: Final = 2
+LOG_DISPERSION: Final = (-7.0, 7.0)
 
 
 class Support(NamedTuple):
@@ -93,3 +96,25 @@ def judge(
             Support(SHRINKAGES[best] if accepted else 0.0, totals[best] if accepted else 0.0, totals[best])
         )
     return found
+
+
+def fit_dispersion(rate: NDArray[np.float64], count: NDArray[np.float64]) -> float:
+    """Return the dispersion a, variance = rate + a rate^2 per cell and window, that is likeliest for `count`.
+
+    A rate from past seismicity cannot know which window holds the next mainshock: counts spread wider than
+    Poisson. Bounded to exp(+-7).
+
+    Parameters
+    ----------
+    rate, count : (sample, lat, lon)
+        Expected and observed counts.
+    """
+    hit = count > 0
+    seen, events = np.maximum(rate[hit], np.finfo(np.float64).tiny), count[hit]
+
+    def loss(log_dispersion: float) -> float:
+        size = np.exp(-log_dispersion)
+        tail = gammaln(events + size) - gammaln(size) + events * np.log(seen / (seen + size))
+        return float(size * np.log1p(rate / size).sum() - tail.sum())
+
+    return float(np.exp(minimize_scalar(loss, bounds=LOG_DISPERSION, method="bounded").x))

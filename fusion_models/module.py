@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fusion_models.config import PROVIDER_KINDS, ModelConfig, TrainingConfig
 from fusion_models.data.datamodule import Batch
 from fusion_models.data.spec import SampleSpec
-from fusion_models.evidence import judge
+from fusion_models.evidence import fit_dispersion, judge
 from fusion_models.losses import negative_binomial_loss, poisson_loss
 from fusion_models.network import FusionNetwork, hide
 
@@ -33,6 +33,7 @@ class FusionModule(pl.LightningModule):
         self.log_dispersion = nn.Parameter(torch.full((len(spec.horizons),), -1.0))
         self.events_per_sample = events_per_sample
         self.shrinkage = [0.0] * len(spec.horizons)
+        self.dispersion: list[float] = []
         self.history: list[dict[str, float]] = []
         self._seen: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self._train: list[Tensor] = []
@@ -75,6 +76,11 @@ class FusionModule(pl.LightningModule):
             delta.double().numpy(), rate.numpy(), count.numpy(), day.numpy(), self.spec.horizons, looks
         )
         self.shrinkage = [support.shrinkage for support in found]
+        if self.config.likelihood == "negative_binomial":
+            believed = rate * torch.exp(torch.tensor(self.shrinkage)[:, None, None] * delta)
+            self.dispersion = [
+                fit_dispersion(believed[:, h].numpy(), count[:, h].numpy()) for h in range(len(found))
+            ]
         events = count.sum(dim=(0, 2, 3)).clamp(min=1.0)
         baseline = (rate - count * torch.log(rate.clamp(min=1e-12))).sum(dim=(0, 2, 3)) / events
         best = float(np.mean([support.best_gain for support in found]))
@@ -99,11 +105,14 @@ class FusionModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what weights do not hold."""
-        checkpoint["quakecube"] = {"shrinkage": self.shrinkage, "history": self.history}
+        checkpoint["quakecube"] = {
+            "shrinkage": self.shrinkage, "dispersion": self.dispersion, "history": self.history,
+        }  # fmt: skip
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore it."""
         self.shrinkage = list(checkpoint["quakecube"]["shrinkage"])
+        self.dispersion = list(checkpoint["quakecube"]["dispersion"])
         self.history = list(checkpoint["quakecube"]["history"])
 
     def _per_event(self, loss: Tensor) -> Tensor:

@@ -125,6 +125,7 @@ def fit(
         spec=spec,
         scaling=data.scaling,
         shrinkage=tuple(best["quakecube"]["shrinkage"]),
+        dispersion=tuple(best["quakecube"]["dispersion"]),
         n_stations={
             name: data.training.inputs[name].values.shape[2]
             for name in ("waveform", "gnss")

@@ -27,6 +27,7 @@ from tasks.workspace import Workspace, code_digest, digest, whole_folder
 
 Rates = dict[str, xr.DataArray]
 Windows = dict[int, NDArray[np.datetime64]]
+Dispersion = dict[str, dict[int, float]]
 BOUNDS = ("oracle", "clairvoyant")
 
 
@@ -66,6 +67,17 @@ def _network_rates(
     return rates
 
 
+def _dispersion(forecasters: Iterable[tuple[Bundle, Sequence[str]]], baselines: Baselines) -> Dispersion:
+    """Return what the networks state of the spread of counts, by model and horizon; baselines state Poisson's."""
+    return {
+        NetworkForecaster(bundle, baselines.etas, without).name: dict(
+            zip(bundle.card.spec.horizons, bundle.card.dispersion, strict=True)
+        )
+        for bundle, without in forecasters
+        if bundle.card.dispersion
+    }
+
+
 def _by_horizon(rates: Rates, windows: Windows) -> dict[int, xr.DataArray]:
     names = xr.IndexVariable("model", np.array(list(rates), dtype=object))
     return {
@@ -77,11 +89,11 @@ def _by_horizon(rates: Rates, windows: Windows) -> dict[int, xr.DataArray]:
 
 
 def _score(
-    cube: CubeData, rates: Rates, windows: Windows, config: ScoringConfig
+    cube: CubeData, rates: Rates, windows: Windows, config: ScoringConfig, dispersion: Dispersion
 ) -> dict[str, dict[str, dict[str, Any]]]:
     labels = cube.groups["labels"]["event_count"]
     counts = {horizon: observed_counts(labels, times, horizon) for horizon, times in windows.items()}
-    card: Any = scorecard(_by_horizon(rates, windows), counts, config).to_dict()
+    card: Any = scorecard(_by_horizon(rates, windows), counts, config, dispersion).to_dict()
     scores: dict[str, dict[str, dict[str, Any]]] = card["scores"]
     return scores
 
@@ -176,13 +188,13 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
 
     windows = _windows(split.validation_start, split.validation_end, config)
     rates = _baseline_rates(cube, baselines, _all_times(windows))
-    rates |= _network_rates(cube, baselines, rates["etas"], [(b, ()) for b in bundles.values()])
-    validation = _score(cube, rates, windows, config)
+    wanted: list[tuple[Bundle, Sequence[str]]] = [(b, ()) for b in bundles.values()]
+    rates |= _network_rates(cube, baselines, rates["etas"], wanted)
+    validation = _score(cube, rates, windows, config, _dispersion(wanted, baselines))
     best = _best(validation, bundles, config.promotion_horizon_days)
 
     windows = _windows(split.test_start, split.test_end, config)
     rates = _baseline_rates(cube, baselines, _all_times(windows))
-    wanted: list[tuple[Bundle, Sequence[str]]] = [(b, ()) for b in bundles.values()]
     wanted += [(bundles[best], (kind,)) for kind in PROVIDER_KINDS]
     rates |= _network_rates(cube, baselines, rates["etas"], wanted)
     if region.simulation is not None:
@@ -192,7 +204,7 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
             rates[name] = xr.concat(
                 [archive(times, [h]) for h, times in windows.items()], dim="horizon", join="outer"
             )
-    scores = _score(cube, rates, windows, config)
+    scores = _score(cube, rates, windows, config, _dispersion(wanted, baselines))
 
     key = digest(
         {

@@ -1,4 +1,4 @@
-"""What GNSS says a satellite should have seen: displacements of stations between two passes, along the line of sight."""
+"""What GNSS says a satellite should have seen: stations' displacements between two passes, along its line of sight."""
 
 from typing import Final
 

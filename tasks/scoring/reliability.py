@@ -27,9 +27,11 @@ class Bin(NamedTuple):
     high: float
 
 
-def probability_of_event(rates: Floats) -> Floats:
-    """Return P(N >= 1) for Poisson counts with these expectations."""
-    return np.asarray(-np.expm1(-rates))
+def probability_of_event(rates: Floats, dispersion: float | None = None) -> Floats:
+    """Return P(N >= 1) for counts with these expectations, Poisson, or negative binomial with a `dispersion`."""
+    if dispersion is None:
+        return np.asarray(-np.expm1(-rates))
+    return np.asarray(-np.expm1(-np.log1p(dispersion * rates) / dispersion))
 
 
 def wilson_interval(hits: int, n: int, confidence: float) -> tuple[float, float]:

@@ -137,7 +137,7 @@ def scorecard(
     rates: Mapping[int, xr.DataArray],
     counts: Mapping[int, xr.DataArray],
     config: ScoringConfig,
-    dispersion: Mapping[str, float] | None = None,
+    dispersion: Mapping[str, Mapping[int, float]] | None = None,
 ) -> Scorecard:
     """Score every model on the identical target events.
 
@@ -149,9 +149,9 @@ def scorecard(
         Observed counts in the same windows, which must not overlap.
     config : ScoringConfig
         Reference, bootstrap, bins. Block length: block_days, at least one window.
-    dispersion : mapping of model to float, optional
+    dispersion : mapping of model to (mapping of horizon to float), optional
         Of models that state a negative binomial law, fixed before the test: the variance of a cell's count is
-        rate + dispersion rate^2.
+        rate + dispersion rate^2. The gain per event compares rates and does not see it.
 
     Raises
     ------
@@ -173,7 +173,8 @@ def scorecard(
             if needed not in table:
                 raise ValueError(f"horizon {horizon}: expected the model {needed!r}, found {sorted(table)}")
         for name, one in table.items():
-            score = _score(one, table, observed, horizon, config, (dispersion or {}).get(name))
+            spread = (dispersion or {}).get(name, {}).get(horizon)
+            score = _score(one, table, observed, horizon, config, spread)
             scores.setdefault(name, {})[horizon] = score
     return Scorecard(
         reference=config.reference,
@@ -205,9 +206,7 @@ def _score(
         variance = forecast + dispersion * float((rates**2).sum())
         log_likelihood = negative_binomial_log_likelihood(_positive(rates), counts, dispersion)
     occurred = counts > 0
-    probability = probability_of_event(rates)
-    if dispersion is not None:
-        probability = -np.expm1(-np.log1p(dispersion * rates) / dispersion)
+    probability = probability_of_event(rates, dispersion)
     brier = brier_score(probability, occurred)
     long_term = brier_score(probability_of_event(table[config.long_term]), occurred)
     return ModelScore(

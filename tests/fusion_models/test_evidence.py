@@ -1,6 +1,6 @@
 import numpy as np
 
-from fusion_models.evidence import block_gains, judge, supported
+from fusion_models.evidence import block_gains, fit_dispersion, judge, supported
 
 DAYS = np.arange(0, 300, 3)
 SHAPE = (len(DAYS), 1, 8, 8)
@@ -52,3 +52,12 @@ def test_the_more_was_tried_the_more_is_asked():
 
     assert supported(blocks, horizons=1, looks=1)
     assert not supported(blocks, horizons=3, looks=100)
+
+
+def test_the_spread_of_counts_is_recovered_and_poisson_counts_have_next_to_none():
+    rng = np.random.default_rng(5)
+    rate = rng.gamma(0.5, 0.4, (200, 20, 20))
+    wide = rng.negative_binomial(1 / 3.0, 1 / (1 + 3.0 * rate)).astype(float)
+
+    assert 2.8 < fit_dispersion(rate, wide) < 3.2
+    assert fit_dispersion(rate, rng.poisson(rate).astype(float)) < 0.05

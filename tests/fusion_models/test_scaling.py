@@ -27,6 +27,7 @@ def awake(world, model_config, training_config):
         spec=spec,
         scaling=fit_scaling(arrays),
         shrinkage=(1.0, 1.0, 1.0),
+        dispersion=(),
         n_stations={},
         region="toy",
         snapshot="snapshot-1",

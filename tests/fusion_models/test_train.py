@@ -85,6 +85,7 @@ def test_a_run_killed_after_an_epoch_ends_where_an_uninterrupted_one_does(
 
     assert told == [1, 2, 3]
     assert cut.card.shrinkage == whole.card.shrinkage
+    assert cut.card.dispersion == whole.card.dispersion
     for name, weights in whole.network.state_dict().items():
         torch.testing.assert_close(cut.network.state_dict()[name], weights, rtol=0, atol=0)
 
@@ -160,6 +161,11 @@ def test_hiding_a_kind_of_provider_equals_a_cube_that_lacks_it(kind, world, bund
 
     np.testing.assert_allclose(hidden.values, lacked.values, rtol=1e-5)
     assert np.isfinite(hidden.values).all()
+
+
+def test_the_bundle_states_the_spread_of_counts_of_every_horizon(bundle):
+    assert len(bundle.card.dispersion) == len(bundle.card.spec.horizons)
+    assert min(bundle.card.dispersion) > 0
 
 
 def test_the_example_inputs_give_finite_rates(bundle):

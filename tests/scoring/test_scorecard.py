@@ -132,7 +132,7 @@ def test_overlapping_windows_and_a_missing_reference_are_refused():
 def test_a_dispersion_makes_the_number_test_negative_binomial():
     rate, counts = np.full((6, 2, 3), 0.5), np.ones((6, 2, 3), np.int64)
     models = {7: rates(etas=rate, poisson=rate)}
-    card = scorecard(models, {7: grid(counts)}, CONFIG, dispersion={"etas": 2.0})
+    card = scorecard(models, {7: grid(counts)}, CONFIG, dispersion={"etas": {7: 2.0}})
     etas, poisson = card.scores["etas"][7], card.scores["poisson"][7]
     assert (etas.n_test.law, poisson.n_test.law) == ("negative_binomial", "poisson")
     assert etas.n_test.delta1 > poisson.n_test.delta1
