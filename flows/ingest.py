@@ -12,6 +12,7 @@ from flows.forms import IngestForm
 from flows.settings import settings
 from tasks.cubes.store import ObservationStore, StoreBusy, StoreFull
 from tasks.ingest import IngestReport, ingest_source, simulate_archive, writing_turn
+from tasks.progress import progress
 from tasks.regions import Region
 from tasks.simulation import region_of_world
 from tasks.sources.contract import SourceMissing, SourceUnavailable
@@ -91,10 +92,9 @@ def ingest(config: IngestForm) -> IngestResult:
     workspace = settings().workspace()
     region = region_of_world(config.region, workspace.conf, config.seed)
     archive = archive_of(workspace, region, config.seed)
-    with writing_turn(workspace):
-        reports = [
-            _ask_and_log(workspace, region, source.group, archive, logger) for source in region.sources
-        ]
+    groups = [source.group for source in region.sources]
+    with writing_turn(workspace), progress(f"ingest {region.name}", len(groups), "source") as told:
+        reports = [_ask_and_log(workspace, region, group, archive, logger) for group in told.over(groups)]
     create_table_artifact(
         key=f"ingest-{region.name.replace('_', '-')}",
         table=[

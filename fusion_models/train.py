@@ -55,7 +55,6 @@ def fit(
     training_config: TrainingConfig,
     out: Path,
     on_epoch: OnEpoch | None = None,
-    progress: bool = False,
     provenance: Mapping[str, str] | None = None,
 ) -> Path:
     """Return the folder of the trained bundle, `out`/bundle.
@@ -109,7 +108,7 @@ def fit(
             gradient_clip_val=1.0,
             logger=False,
             num_sanity_val_steps=0,
-            enable_progress_bar=progress,
+            enable_progress_bar=False,
             enable_model_summary=False,
             callbacks=[keep, stop, *([_Report(on_epoch)] if on_epoch is not None else [])],
         )

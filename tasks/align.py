@@ -7,6 +7,7 @@ from tasks.cubes.build import build_groups
 from tasks.cubes.cluster import dask_cluster
 from tasks.cubes.shares import observed_share
 from tasks.cubes.store import CubeRef, CubeStore, ObservationStore
+from tasks.progress import dask_progress
 from tasks.regions import Region
 from tasks.reports.summary import write_json
 from tasks.stage import stage
@@ -40,9 +41,15 @@ class CubeReport(BaseModel):
 def align_cube(workspace: Workspace, region: Region, observations: str) -> CubeReport:
     """Build the cube of `region` from the snapshot `observations`; return its reference."""
     store = ObservationStore(workspace.observations, region.store_name)
-    with dask_cluster(workspace.dask_address, workspace.threads):
+    with (
+        dask_cluster(workspace.dask_address, workspace.threads) as client,
+        dask_progress(f"align {region.name}", client) as told,
+    ):
+        told.doing = "build"
         groups = build_groups(region, lambda group: store.read(group, observations))
+        told.doing = "audit"
         audited = audit_cube(region, lambda group: store.read(group, observations), groups)
+        told.doing = "commit"
         ref = CubeStore(workspace.cubes, region.store_name).write(groups, f"observations {observations}")
     labels = groups["labels"]
     return CubeReport(

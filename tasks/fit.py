@@ -1,6 +1,5 @@
 """Stages: fit the baselines, ask ETAS for its rates once, train one network on top of them."""
 
-import sys
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
@@ -16,6 +15,7 @@ from fusion_models.config import load_model, load_training
 from fusion_models.data.cube import CubeData
 from fusion_models.train import fit
 from tasks.cubes.store import CubeRef, load_cube
+from tasks.progress import Progress, progress
 from tasks.regions import Region
 from tasks.scoring import observed_counts
 from tasks.seismicity.baselines import Baselines
@@ -64,7 +64,7 @@ def fit_baseline_models(workspace: Workspace, region: Region, cube: CubeRef) -> 
     """Fit Poisson, smoothed seismicity and ETAS on the catalog up to the end of training; return their folder."""
     folder = _folder(workspace, region, BASELINES, cube=cube.snapshot)
     catalog = load_cube(cube, region).groups["catalog"]
-    with whole_folder(folder) as partial:
+    with whole_folder(folder) as partial, progress(f"fit baselines {region.name}"):
         Baselines.fit(catalog, region).save(partial)
     return str(folder)
 
@@ -94,7 +94,8 @@ def rate_training_days(
         ]
     )
     catalog = load_cube(cube, region).groups["catalog"]
-    rates = Baselines.load(Path(baselines), region).etas.forecast_many(catalog, days)
+    with progress(f"rate {len(days)} days by ETAS"):
+        rates = Baselines.load(Path(baselines), region).etas.forecast_many(catalog, days)
     path = Path(baselines) / f"etas_rates_{digest(config.model_dump(mode='json'))}.nc"
     temporary = path.with_suffix(".partial")
     rates.astype(np.float32).to_dataset(name="rate").to_netcdf(temporary, engine="h5netcdf")
@@ -113,10 +114,11 @@ def window_counts(
     )
 
 
-def _log_epoch(network: str) -> Callable[[int, dict[str, float]], None]:
+def _on_epoch(network: str, told: Progress) -> Callable[[int, dict[str, float]], None]:
     logger = get_run_logger()
 
     def log(epoch: int, metrics: dict[str, float]) -> None:
+        told.done, told.doing = epoch, f"gain {metrics['val_igpe']:+.4f}"
         logger.info(
             "%s epoch %d: validation gain over ETAS %+.4f nats per event", network, epoch, metrics["val_igpe"]
         )
@@ -152,18 +154,20 @@ def train_network(
     data = load_cube(cube, region)
     with xr.open_dataset(rates, engine="h5netcdf") as file:
         etas = file["rate"].load()
-    bundle = fit(
-        data,
-        etas,
-        window_counts(data, etas.issue_time.values, recipe.horizons),
-        region.split,
-        model,
-        recipe,
-        folder,
-        on_epoch=_log_epoch(network),
-        progress=sys.stderr.isatty(),
-        provenance={"code": code_digest(), "baselines": Path(rates).parent.name},
-    )
+    # Not Lightning's bar: the lines of the log would run through it.
+    with progress(f"train {network}", recipe.epochs, "epoch") as told:
+        bundle = fit(
+            data,
+            etas,
+            window_counts(data, etas.issue_time.values, recipe.horizons),
+            region.split,
+            model,
+            recipe,
+            folder,
+            on_epoch=_on_epoch(network, told),
+            provenance={"code": code_digest(), "baselines": Path(rates).parent.name},
+        )
+        told.total = told.done  # it may have stopped early
     # The bundle forecasts without any other file: it carries the baselines that it corrects.
     Baselines.load(Path(rates).parent, region).save(bundle / BASELINES)
     return str(bundle)

@@ -17,6 +17,7 @@ from prefect.tasks import Task, exponential_backoff
 from pydantic import BaseModel, Field
 
 from tasks.cubes.store import ObservationStore, StoreBusy, held_locks
+from tasks.progress import progress
 from tasks.regions import Region
 from tasks.simulation import load_simulation, simulate_world, write_archive
 from tasks.sources import open_source
@@ -46,7 +47,8 @@ def simulate_archive(workspace: Workspace, region: Region, seed: int) -> str:
     root = workspace.simulated(region.store_name)
     if not root.is_dir():
         config = load_simulation(str(region.simulation), workspace.conf)
-        write_archive(simulate_world(region, config, seed), root)
+        with progress("simulate the archive"):
+            write_archive(simulate_world(region, config, seed), root)
     return str(root)
 
 

@@ -9,11 +9,12 @@ from pydantic import BaseModel, Field
 
 from fusion_models.bundle import load_bundle
 from fusion_models.data.asof import as_of
-from fusion_models.forecaster import NetworkForecaster
+from fusion_models.forecaster import Forecaster, NetworkForecaster
 from tasks.align import CubeReport
 from tasks.cubes.forecasts import ForecastExists, ForecastManifest, write_forecast
 from tasks.cubes.store import load_cube
 from tasks.fit import BASELINES
+from tasks.progress import progress
 from tasks.regions import Region
 from tasks.register import Serving
 from tasks.reports.figures import forecast_map
@@ -59,8 +60,8 @@ def issue_forecast(workspace: Workspace, region: Region, issue_date: str) -> Iss
     view = as_of(load_cube(ref, region), issue)
     challenger = Path(serving.trained.bundles[serving.challenger])
     baselines = Baselines.load(challenger / BASELINES, region)
-    forecasts = {f.name: f.forecast(view) for f in baselines}
-    forecasts[serving.challenger] = NetworkForecaster(load_bundle(challenger), baselines.etas).forecast(view)
+    forecasters: dict[str, Forecaster] = {f.name: f for f in baselines}
+    forecasters[serving.challenger] = NetworkForecaster(load_bundle(challenger), baselines.etas)
     issuer = "etas"
     if serving.champion:
         champion = Path(serving.champion)
@@ -68,7 +69,9 @@ def issue_forecast(workspace: Workspace, region: Region, issue_date: str) -> Iss
         issuer = serving.champion_name
         if champion != challenger:
             issuer = f"{issuer}_champion"  # an earlier network of perhaps the same kind: both are shown
-        forecasts[issuer] = NetworkForecaster(load_bundle(champion), etas).forecast(view)
+        forecasters[issuer] = NetworkForecaster(load_bundle(champion), etas)
+    with progress(f"forecast {region.name}", len(forecasters), "forecaster") as told:
+        forecasts = {name: forecasters[name].forecast(view) for name in told.over(forecasters)}
     rates = xr.concat(
         [r.drop_attrs() for r in forecasts.values()],
         dim=xr.IndexVariable("model", np.array(list(forecasts), dtype=object)),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from fusion_models.data.cube import CubeData
 from fusion_models.forecaster import NetworkForecaster
 from tasks.cubes.store import load_cube
 from tasks.fit import Trained
+from tasks.progress import Progress, progress
 from tasks.regions import Region
 from tasks.reports.figures import forecast_map, gain_bars, gain_through_time, reliability_diagram
 from tasks.reports.summary import write_json
@@ -42,9 +44,12 @@ def _all_times(windows: Windows) -> NDArray[np.datetime64]:
     return np.unique(np.concatenate(list(windows.values())))
 
 
-def _baseline_rates(cube: CubeData, baselines: Baselines, times: NDArray[np.datetime64]) -> Rates:
+def _baseline_rates(
+    cube: CubeData, baselines: Baselines, times: NDArray[np.datetime64], told: Progress
+) -> Rates:
     catalog = cube.groups["catalog"]
-    return {forecaster.name: forecaster.forecast_many(catalog, times) for forecaster in baselines}
+    named = told.over(baselines._asdict().items(), itemgetter(0))
+    return {name: forecaster.forecast_many(catalog, times) for name, forecaster in named}
 
 
 def _network_rates(
@@ -52,15 +57,16 @@ def _network_rates(
     baselines: Baselines,
     etas: xr.DataArray,
     forecasters: Iterable[tuple[Bundle, Sequence[str]]],
+    told: Progress,
 ) -> Rates:
     """Return the networks' rates; networks with one layout of samples share the samples."""
     times = etas.issue_time.values
     views = [as_of(cube, time) for time in times]
     samples: dict[str, dict[str, NDArray[np.floating]]] = {}
     rates: Rates = {}
-    for bundle, without in forecasters:
-        forecaster = NetworkForecaster(bundle, baselines.etas, without)
-        layout = bundle.card.spec.model_dump_json()
+    networks = [NetworkForecaster(bundle, baselines.etas, without) for bundle, without in forecasters]
+    for forecaster in told.over(networks, lambda n: n.name):
+        layout = forecaster.bundle.card.spec.model_dump_json()
         if layout not in samples:
             samples[layout] = forecaster.arrays(views, etas)
         rates[forecaster.name] = forecaster.forecast_arrays(times, samples[layout])
@@ -186,25 +192,36 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
     bundles = {name: load_bundle(Path(path)) for name, path in trained.bundles.items()}
     split = region.split
 
-    windows = _windows(split.validation_start, split.validation_end, config)
-    rates = _baseline_rates(cube, baselines, _all_times(windows))
     wanted: list[tuple[Bundle, Sequence[str]]] = [(b, ()) for b in bundles.values()]
-    rates |= _network_rates(cube, baselines, rates["etas"], wanted)
-    validation = _score(cube, rates, windows, config, _dispersion(wanted, baselines))
+    windows = _windows(split.validation_start, split.validation_end, config)
+    with progress(f"backtest {region.name} (validation)", len(baselines) + len(wanted), "forecaster") as told:
+        rates = _baseline_rates(cube, baselines, _all_times(windows), told)
+        rates |= _network_rates(cube, baselines, rates["etas"], wanted, told)
+        told.doing = "scores"
+        validation = _score(cube, rates, windows, config, _dispersion(wanted, baselines))
     best = _best(validation, bundles, config.promotion_horizon_days)
 
-    windows = _windows(split.test_start, split.test_end, config)
-    rates = _baseline_rates(cube, baselines, _all_times(windows))
     wanted += [(bundles[best], (kind,)) for kind in PROVIDER_KINDS]
-    rates |= _network_rates(cube, baselines, rates["etas"], wanted)
-    if region.simulation is not None:
-        world = simulate_world(region, load_simulation(region.simulation, workspace.conf), seed)
-        for name, archive in (("oracle", world.oracle_archive), ("clairvoyant", world.clairvoyant_archive)):
-            # Each horizon at its own windows: beyond the world's end there is no truth to ask for.
-            rates[name] = xr.concat(
-                [archive(times, [h]) for h, times in windows.items()], dim="horizon", join="outer"
-            )
-    scores = _score(cube, rates, windows, config, _dispersion(wanted, baselines))
+    windows = _windows(split.test_start, split.test_end, config)
+    bounds = () if region.simulation is None else BOUNDS
+    steps = len(baselines) + len(wanted) + len(bounds) * len(windows)
+    with progress(f"backtest {region.name} (test)", steps, "forecaster") as told:
+        rates = _baseline_rates(cube, baselines, _all_times(windows), told)
+        rates |= _network_rates(cube, baselines, rates["etas"], wanted, told)
+        if region.simulation is not None:
+            world = simulate_world(region, load_simulation(region.simulation, workspace.conf), seed)
+            for name, archive in (
+                ("oracle", world.oracle_archive),
+                ("clairvoyant", world.clairvoyant_archive),
+            ):
+                # Each horizon at its own windows: beyond the world's end there is no truth to ask for.
+                rates[name] = xr.concat(
+                    [archive(windows[h], [h]) for h in told.over(windows, f"{name} {{}} d".format)],
+                    dim="horizon",
+                    join="outer",
+                )
+        told.doing = "scores"
+        scores = _score(cube, rates, windows, config, _dispersion(wanted, baselines))
 
     key = digest(
         {

@@ -31,7 +31,7 @@ def content_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
         {
             "stage": context.task.name,
             "code": _code_digest(),
-            "parameters": {k: _plain(v) for k, v in parameters.items() if k != "progress"},
+            "parameters": {k: _plain(v) for k, v in parameters.items()},
         }
     )
 
