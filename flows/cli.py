@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.failures import is_expected, one_line, quiet_expected_failures
+from flows.failures import is_expected, one_line
 from flows.settings import Settings, prepare_environment, settings
 from tasks.regions import UnknownRegion, load_region
 
@@ -35,7 +35,6 @@ def _run_pipeline(form: "PipelineForm") -> Path:
     """Run the pipeline; what a user can cause ends it with one line, whatever else with its traceback."""
     from flows.pipeline import pipeline
 
-    quiet_expected_failures()
     try:
         return Path(pipeline(form))
     except ValueError as error:

@@ -7,7 +7,6 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 from pydantic import BaseModel, Field
 
-from flows.failures import quiet_expected_failures
 from flows.forms import IngestForm
 from flows.settings import settings
 from tasks.cubes.store import ObservationStore, StoreBusy, StoreFull
@@ -87,7 +86,6 @@ def ingest(config: IngestForm) -> IngestResult:
     A source that is down, empty or broken is reported and left out; the others go on. A full disk and a second
     writer end the run, and what was stored before stays.
     """
-    quiet_expected_failures()
     logger = get_run_logger()
     workspace = settings().workspace()
     region = region_of_world(config.region, workspace.conf, config.seed)

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from prefect import get_run_logger
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from fusion_models.bundle import load_bundle
 from fusion_models.config import load_model, load_training
@@ -21,31 +21,20 @@ from tasks.scoring import observed_counts
 from tasks.seismicity.baselines import Baselines
 from tasks.stage import stage
 from tasks.workspace import Workspace, code_digest, digest, whole_folder
+from tasks.workspace.kept import Kept
 
 BASELINES = "baselines"
 
 
-class Trained(BaseModel):
+class Trained(Kept):
     """What training left, by reference."""
+
+    file_name = "trained.json"
+    made_by = "train"
 
     cube: CubeRef
     baselines: str = Field(description="folder of the fitted baselines")
     bundles: dict[str, str] = Field(description="network -> bundle folder")
-
-    def save(self, workspace: Workspace, region: Region) -> None:
-        """Remember this as the latest training of the region."""
-        path = workspace.runs(region.store_name) / "trained.json"
-        path.write_text(self.model_dump_json(indent=1))
-
-    @classmethod
-    def load(cls, workspace: Workspace, region: Region) -> "Trained":
-        """Return the latest training of the region, or raise ValueError saying which flow makes it."""
-        path = workspace.runs(region.store_name) / "trained.json"
-        if not path.is_file():
-            raise ValueError(
-                f"region {region.name!r} has no trained models in {path.parent}; run the flow train first"
-            )
-        return cls.model_validate_json(path.read_text())
 
 
 def read_epochs(bundle: str) -> list[dict[str, float]]:

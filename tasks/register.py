@@ -8,10 +8,10 @@ from pydantic import BaseModel, Field
 from tasks.align import CubeReport
 from tasks.fit import Trained, read_epochs
 from tasks.regions import Region
-from tasks.reports.summary import write_json
 from tasks.stage import stage
 from tasks.tracking.runs import ModelRecord, PipelineRecord, track
 from tasks.workspace import Workspace
+from tasks.workspace.kept import Kept
 
 
 class Recorded(BaseModel):
@@ -27,8 +27,11 @@ class Recorded(BaseModel):
     seed: int
 
 
-class Serving(BaseModel):
+class Serving(Kept):
     """What live inference reads: folders, never the tracker."""
+
+    file_name = "serving.json"
+    made_by = "retrain"
 
     trained: Trained
     challenger: str = Field(description="name of the best network on the validation period")
@@ -37,21 +40,6 @@ class Serving(BaseModel):
     )
     champion_name: str = Field(default="", description="name of the champion network")
     champion_version: str = Field(default="", description="its version in the registry")
-
-    @staticmethod
-    def file(workspace: Workspace, region: Region) -> Path:
-        """Return where the serving state of a region is kept."""
-        return workspace.runs(region.store_name) / "serving.json"
-
-    @classmethod
-    def load(cls, workspace: Workspace, region: Region) -> "Serving":
-        """Return the serving state, or raise ValueError saying which flow makes it."""
-        path = cls.file(workspace, region)
-        if not path.is_file():
-            raise ValueError(
-                f"region {region.name!r} has no fitted models in {path.parent}; run the flow retrain first"
-            )
-        return cls.model_validate_json(path.read_text())
 
 
 def _kind(name: str, bundles: dict[str, str]) -> str:
@@ -109,8 +97,8 @@ def record_run(workspace: Workspace, region: Region, cube: CubeReport, backtest:
         run_name=f"pipeline-{region.name}-seed{seed}",
     )
     version = tracked.registered.version if tracked.registered else ""
-    path = Serving.file(workspace, region)
-    previous = Serving.load(workspace, region) if path.is_file() else None
+    kept = Serving.path(workspace, region).is_file()
+    previous = Serving.load(workspace, region) if kept else None
     champion: dict[str, str] = {}
     if promotion["promoted"]:
         name = str(card["best_network"])
@@ -118,7 +106,7 @@ def record_run(workspace: Workspace, region: Region, cube: CubeReport, backtest:
     elif previous is not None:
         champion = previous.model_dump(include={"champion", "champion_name", "champion_version"})
     serving = Serving(trained=trained, challenger=card["best_network"], **champion)
-    write_json(path, serving.model_dump(mode="json"))
+    serving.save(workspace, region)
     return Recorded(
         cube=cube,
         backtest=backtest,

@@ -10,7 +10,7 @@ from tasks.seismicity.completeness import (
 )
 from tasks.seismicity.etas import EtasModel, EtasParameters, fit_etas
 from tasks.seismicity.etas_forecast import EtasForecaster
-from tasks.seismicity.forecaster import HORIZONS, CatalogView, Forecaster, StationaryForecaster
+from tasks.seismicity.forecaster import HORIZONS, CatalogView, StationaryForecaster
 from tasks.seismicity.geometry import Plane, cell_areas
 from tasks.seismicity.smoothing import fit_poisson, fit_smoothed
 
@@ -22,7 +22,6 @@ __all__ = [
     "EtasModel",
     "EtasParameters",
     "Events",
-    "Forecaster",
     "Plane",
     "StationaryForecaster",
     "b_positive",

@@ -1,4 +1,4 @@
-"""What every forecaster of earthquake counts promises, and the stationary ones."""
+"""What a catalog forecaster reads of a view, and the stationary ones (`Forecaster`: fusion_models/forecaster.py)."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -20,19 +20,6 @@ class CatalogView(Protocol):
 
     def catalog(self) -> xr.Dataset:
         """Return the latest known version of each event (event), sorted by origin time."""
-        ...
-
-
-class Forecaster(Protocol):
-    """Anything that states expected counts of target events."""
-
-    @property
-    def name(self) -> str:
-        """Name under which the forecaster is scored."""
-        ...
-
-    def forecast(self, view: CatalogView) -> xr.DataArray:
-        """Return expected counts (horizon, lat, lon) in [issue_time, issue_time + horizon days)."""
         ...
 
 

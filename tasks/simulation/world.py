@@ -113,16 +113,6 @@ class World:
         """Return the realised intensity's integral (issue_time, horizon, lat, lon); see `Expectation.clairvoyant`."""
         return self._counts(issue_times, horizons_days, self.expectation.clairvoyant)
 
-    def oracle_expectation(self, issue_time: np.datetime64, horizons_days: Sequence[int]) -> xr.DataArray:
-        """Return `oracle_archive` of one issue time (horizon, lat, lon)."""
-        return self.oracle_archive([issue_time], horizons_days).isel(issue_time=0)
-
-    def clairvoyant_expectation(
-        self, issue_time: np.datetime64, horizons_days: Sequence[int]
-    ) -> xr.DataArray:
-        """Return `clairvoyant_archive` of one issue time (horizon, lat, lon)."""
-        return self.clairvoyant_archive([issue_time], horizons_days).isel(issue_time=0)
-
     def true_counts(self, issue_times: ArrayLike, horizons_days: Sequence[int]) -> xr.DataArray:
         """Return the true events per cell (issue_time, horizon, lat, lon) in [issue time, issue time + horizon)."""
 

@@ -82,10 +82,35 @@ def test_the_registered_model_gives_the_numbers_of_the_bundle(home: Path, summar
     np.testing.assert_array_equal(
         predict_registered(uri, "tiny", "challenger", inputs), predict_batch(bundle, inputs)
     )
+    assert registered_bundle(uri, "tiny", "nobody", home / "downloaded") is None
     found = registered_bundle(uri, "tiny", "challenger", home / "downloaded")
     assert found is not None
     assert found[1] == summary["mlflow"]["model_version"]
-    assert registered_bundle(uri, "tiny", "nobody", home / "downloaded") is None
+
+
+def test_a_registered_network_that_corrects_etas_gives_the_numbers_of_its_bundle(
+    summary: dict, home: Path, tmp_path: Path
+) -> None:
+    import mlflow
+
+    from fusion_models.bundle import Bundle, example_inputs, load_bundle, predict_batch, save_bundle
+    from tasks.tracking.registry import log_and_register, predict_registered
+
+    serving = json.loads(next((home / "runs").glob("tiny-*/serving.json")).read_text())
+    trained = load_bundle(Path(serving["trained"]["bundles"][serving["challenger"]]))
+    # The gate made the tiny world's network ETAS; here its whole correction is believed.
+    believed = trained.card.model_copy(update={"shrinkage": tuple(1.0 for _ in trained.card.spec.horizons)})
+    bundle = Bundle(believed, trained.network)
+    inputs = example_inputs(bundle)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_experiment("believed")
+    with mlflow.start_run():
+        log_and_register(save_bundle(tmp_path / "bundle", bundle), "tiny", promote=True)
+
+    rates = predict_batch(bundle, inputs)
+    np.testing.assert_array_equal(predict_registered(uri, "tiny", "champion", inputs), rates)
+    assert np.abs(np.log(rates / inputs["baseline_rates"])).max() > 1e-3
 
 
 def test_mlflow_has_a_parent_with_a_child_per_model_and_the_snapshot(home: Path, summary: dict) -> None:
