@@ -28,7 +28,6 @@ class DailyGroup:
     rows: NDArray[np.int64]
     variables: dict[str, tuple[tuple[str, ...], NDArray[np.floating]]]
     available: NDArray[np.int64]
-    available_dims: tuple[str, ...]
     complete: NDArray[np.int64]
     coords: dict[str, xr.DataArray]
 
@@ -180,7 +179,7 @@ def _daily_group(name: str, dataset: xr.Dataset) -> DailyGroup:
     rows[days - days[0] if days.size else []] = np.arange(days.size)
     coords = {str(k): c for k, c in dataset.coords.items() if "time" not in c.dims}
     complete = known.reshape(len(time), -1).max(axis=1) if known.size else time
-    return DailyGroup(int(days[0]) if days.size else 0, rows, variables, known, dims, complete, coords)
+    return DailyGroup(int(days[0]) if days.size else 0, rows, variables, known, complete, coords)
 
 
 def _pair_group(dataset: xr.Dataset) -> PairGroup:

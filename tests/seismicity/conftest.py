@@ -20,7 +20,6 @@ def region(make_region: Callable[..., Region]) -> Region:
     return make_region(
         ["2001-01-01", "2016-01-01", "2016-04-01", "2018-01-01", "2018-04-01", "2021-01-01"],
         catalog_start=date(2000, 1, 1),
-        etas_start=date(2001, 1, 1),
         margin_deg=0.2,
         magnitude_max=7.0,
     )
