@@ -29,6 +29,23 @@ Provider = Literal[
 ]
 
 
+ServiceKind = Literal[
+    "files",
+    "fdsn_event",
+    "fdsn_waveforms",
+    "ngl",
+    "earthscope",
+    "geonet",
+    "licsar",
+    "hyp3",
+    "asf",
+    "cds",
+    "arco",
+    "open_meteo",
+    "noaa",
+]
+
+
 class UnknownRegion(KeyError):
     """The named region has no file in the configuration folder."""
 
@@ -75,6 +92,26 @@ class Bounds(_Frozen):
         )
 
 
+class Service(_Frozen):
+    """How a provider is asked over the network; the answers land as files that the source's reader reads."""
+
+    kind: ServiceKind = Field(description="module in tasks/sources/services/ that knows the protocol")
+    urls: tuple[str, ...] = Field(min_length=1, description="base URLs, in order of preference")
+    requests_per_second: float = Field(default=2.0, gt=0, description="what the provider may be asked")
+    timeout_s: float = Field(default=30.0, gt=0, description="patience with one answer, seconds")
+    credential: str = Field(
+        default="",
+        description="name of the environment variable or Prefect secret with the token, never the token",
+    )
+    credential_header: str = Field(default="Authorization", description="HTTP header of the token")
+    credential_prefix: str = Field(
+        default="Bearer ", description="what stands before the token in the header"
+    )
+    options: dict[str, str | float | int | bool] = Field(
+        default_factory=dict, description="what this service needs besides (see its docstring)"
+    )
+
+
 class SourceConfig(_Frozen):
     """One provider of one modality; its observations form the group `<modality>/<name>`."""
 
@@ -87,6 +124,9 @@ class SourceConfig(_Frozen):
     )
     options: dict[str, str | float | int | bool] = Field(
         default_factory=dict, description="what this reader needs besides (see its docstring)"
+    )
+    service: Service | None = Field(
+        default=None, description="the live service; asked where no archive is given"
     )
 
     @property
