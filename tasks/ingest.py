@@ -18,10 +18,16 @@ from pydantic import BaseModel, Field
 
 from tasks.cubes.store import ObservationStore, StoreBusy, held_locks
 from tasks.progress import progress
-from tasks.regions import Region
+from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.simulation import load_simulation, simulate_world, write_archive
 from tasks.sources import open_source
-from tasks.sources.contract import SourceDataInvalid, SourceEmpty, SourceMissing, SourceUnavailable
+from tasks.sources.contract import (
+    SourceDataInvalid,
+    SourceDenied,
+    SourceEmpty,
+    SourceMissing,
+    SourceUnavailable,
+)
 from tasks.stage import content_key, stage
 from tasks.workspace import Workspace
 
@@ -93,10 +99,17 @@ def _prepare_limit(workspace: Workspace) -> None:
             client.update_global_concurrency_limit(STORE_LIMIT, GlobalConcurrencyLimitUpdate(active_slots=0))
 
 
-def _only_unavailable(_task: Task[..., Any], _run: TaskRun, state: State) -> bool:
+def window_of(region: Region, config: SourceConfig) -> TimeWindow:
+    """Return the period that a source is asked for: catalogs start earlier than the cube."""
+    return region.catalog_window if config.modality == "catalog" else region.window
+
+
+def only_unavailable(_task: Task[..., Any], _run: TaskRun, state: State) -> bool:
     """Retry a service that did not answer, never a missing folder or a payload that is wrong."""
     try:
         state.result()
+    except (SourceMissing, SourceDenied):
+        return False
     except SourceUnavailable:
         return True
     except Exception:  # noqa: BLE001 - whatever else happened is not worth a second try
@@ -110,7 +123,7 @@ def _only_unavailable(_task: Task[..., Any], _run: TaskRun, state: State) -> boo
     retries=3,
     retry_delay_seconds=exponential_backoff(backoff_factor=2),
     retry_jitter_factor=0.5,
-    retry_condition_fn=_only_unavailable,
+    retry_condition_fn=only_unavailable,
     persist_result=True,
     cache_key_fn=content_key,
 )
@@ -129,9 +142,8 @@ def ingest_source(
         If nothing can be written; the store is as it was before.
     """
     config = next(s for s in region.sources if s.group == group)
-    window = region.catalog_window if config.modality == "catalog" else region.window
     try:
-        fetched = open_source(config.provider)(config, Path(archive), region, window)
+        fetched = open_source(config.provider)(config, Path(archive), region, window_of(region, config))
     except SourceEmpty as empty:
         return IngestReport(group=group, status="empty", messages=[str(empty)])
     except SourceMissing as missing:

@@ -88,6 +88,12 @@ class Ledger:
         with self._open() as database:
             return [Entry(*row) for row in database.execute(query, (state,) if state else ())]
 
+    def counts(self) -> dict[str, int]:
+        """Return the number of requests by state."""
+        with self._open() as database:
+            rows = database.execute("SELECT state, COUNT(*) FROM requests GROUP BY state ORDER BY state")
+            return {str(state): int(n) for state, n in rows}
+
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         database = sqlite3.connect(self.path, timeout=60.0)
