@@ -4,6 +4,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from filelock import FileLock
@@ -21,6 +22,7 @@ from tasks.progress import progress
 from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.simulation import load_simulation, simulate_world, write_archive
 from tasks.sources import open_source
+from tasks.sources.changes import ReadLog, inventory, link_view, to_read
 from tasks.sources.contract import (
     SourceDataInvalid,
     SourceDenied,
@@ -29,7 +31,7 @@ from tasks.sources.contract import (
     SourceUnavailable,
 )
 from tasks.stage import content_key, stage
-from tasks.workspace import Workspace
+from tasks.workspace import Workspace, code_digest, digest
 
 STORE_LIMIT = "observation-store"
 _PATIENCE_S = 600.0
@@ -142,8 +144,16 @@ def ingest_source(
         If nothing can be written; the store is as it was before.
     """
     config = next(s for s in region.sources if s.group == group)
+    store = ObservationStore(workspace.observations, region.store_name)
+    path = Path(archive) / config.path
+    log = _read_log(workspace, region, config)
+    there = inventory(path) if path.exists() else {}
+    names = to_read(config.provider, there, log.seen()) if store.read(group) is not None else None
+    if names is not None and not names:
+        return IngestReport(group=group, status="unchanged", snapshot=str(store.snapshot()))
     try:
-        fetched = open_source(config.provider)(config, Path(archive), region, window_of(region, config))
+        with _shown(Path(archive), config.path, names) as root:
+            fetched = open_source(config.provider)(config, root, region, window_of(region, config))
     except SourceEmpty as empty:
         return IngestReport(group=group, status="empty", messages=[str(empty)])
     except SourceMissing as missing:
@@ -156,12 +166,14 @@ def ingest_source(
         raise SourceUnavailable(
             f"{error.filename or Path(archive) / config.path}: {error.strerror}"
         ) from error
-    store = ObservationStore(workspace.observations, region.store_name)
     try:
         before = store.snapshot()
         snapshot = store.write(group, fetched.dataset, is_damaged=bool(fetched.invalid))
     except ValueError as refused:
         return IngestReport(group=group, status="invalid", messages=[str(refused)])
+    # Payloads that were left out are read again each time, until they are mended.
+    bad = {Path(problem.path).name for problem in fetched.invalid}
+    log.keep({name: stamp for name, stamp in there.items() if Path(name).name not in bad})
     return IngestReport(
         group=group,
         status="unchanged" if snapshot == before else "stored",
@@ -169,3 +181,32 @@ def ingest_source(
         sizes={str(k): int(v) for k, v in fetched.dataset.sizes.items()},
         messages=[str(problem) for problem in fetched.invalid],
     )
+
+
+def _read_log(workspace: Workspace, region: Region, config: SourceConfig) -> ReadLog:
+    """Return the log of what was read of a source with this configuration, window, place and code."""
+    reader = {
+        "source": config.model_dump(mode="json"),
+        "bounds": region.bounds.model_dump(),
+        "code": code_digest("tasks"),
+    }
+    window = [str(moment) for moment in window_of(region, config)]
+    name = f"{config.modality}-{config.name}.json"
+    folder = workspace.observations / ".read" / region.store_name
+    return ReadLog(folder / name, digest(reader | {"window": window}))
+
+
+@contextmanager
+def _shown(archive: Path, path: str, names: set[str] | None) -> Iterator[Path]:
+    """Give a folder like `archive` that shows of `path` only the files `names`; `archive` itself for all of them."""
+    if names is None:
+        yield archive
+        return
+    with TemporaryDirectory(prefix="quakecube-") as view:
+        link_view(archive / path, names, Path(view) / path)
+        try:
+            yield Path(view)
+        except SourceDataInvalid as error:
+            raise SourceDataInvalid(
+                error.path.replace(view, str(archive)), error.expected, error.found
+            ) from error
