@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from flows.settings import Settings
-from tasks.reports.summary import bound_markdown, score_markdown, write_json
+from tasks.reports.summary import bound_markdown, score_markdown
+from tasks.workspace import write_json
 
 _ROOT = Path(__file__).resolve().parents[1]
 _FOLDER = _ROOT / "tests" / "benchmarks"

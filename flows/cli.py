@@ -68,7 +68,8 @@ def run(
         )
     from flows.forms import PipelineForm
     from flows.memory import PeakMemory
-    from tasks.reports.summary import score_table, write_json
+    from tasks.reports.summary import score_table
+    from tasks.workspace import write_json
 
     try:
         form = PipelineForm(region=region, seed=seed, training=training, epochs=epochs)

@@ -68,7 +68,9 @@ class TrainingConfig(_Frozen):
     seed: int = Field(default=0, ge=0, description="seed of weights, order and dropout; a run's own in flows")
     horizons: tuple[int, ...] = Field(default=(1, 7, 30), min_length=1, description="forecast windows, days")
     issue_step_days: int = Field(default=1, ge=1, description="least distance of two issue times, days")
-    num_threads: int = Field(default=1, ge=1, le=256, description="threads for torch; the workspace's in flows")
+    num_threads: int = Field(
+        default=1, ge=1, le=256, description="threads for torch; the workspace's in flows"
+    )
 
 
 _Config = TypeVar("_Config", ModelConfig, TrainingConfig)

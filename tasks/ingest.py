@@ -2,22 +2,18 @@
 
 import errno
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from filelock import FileLock
 from prefect import task
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.concurrency.sync import concurrency
-from prefect.exceptions import ObjectAlreadyExists
 from prefect.tasks import Task, exponential_backoff
 from pydantic import BaseModel, Field
 
-from tasks.cubes.store import ObservationStore, StoreBusy, held_locks
+from tasks.cubes.store import ObservationStore, StoreBusy
 from tasks.progress import progress
 from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.simulation import load_simulation, simulate_world, write_archive
@@ -33,7 +29,6 @@ from tasks.sources.contract import (
 from tasks.stage import content_key, stage
 from tasks.workspace import Workspace, code_digest, digest
 
-STORE_LIMIT = "observation-store"
 _PATIENCE_S = 600.0
 # What a network disk or a server says when it may answer the next time.
 _TRANSIENT = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.ECONNRESET, errno.ENETUNREACH}
@@ -62,43 +57,28 @@ def simulate_archive(workspace: Workspace, region: Region, seed: int) -> str:
 
 @contextmanager
 def writing_turn(workspace: Workspace) -> Iterator[None]:
-    """Wait for the one place of a writer to the observation stores, and hold it.
+    """Wait until no other run ingests into the workspace, and keep others waiting meanwhile.
+
+    The lock of a repository (`Repository.writing`) keeps two commits apart; this one keeps two runs apart, which
+    would read the same sources side by side and make each other wait at every group. It is a file and no limit of
+    Prefect's: runs of different Prefect servers share it, and it is free again as soon as its process is dead.
 
     Raises
     ------
     StoreBusy
         If another run holds it for too long.
     """
-    # holds no data: tells a slot in use from one that a killed run left taken
-    lock = FileLock(workspace.observations / ".ingest.lock", timeout=_PATIENCE_S)
     workspace.observations.mkdir(parents=True, exist_ok=True)
-    _prepare_limit(workspace)
-    with ExitStack() as held:
-        try:
-            held.enter_context(concurrency(STORE_LIMIT, occupy=1, timeout_seconds=_PATIENCE_S))
-            held.enter_context(lock)
-        except TimeoutError as waited:
-            raise StoreBusy(
-                f"{workspace.observations}: another run has been ingesting for {_PATIENCE_S:g} s; "
-                "wait until it ends and start again"
-            ) from waited
+    lock = FileLock(workspace.observations / ".ingest.lock", timeout=_PATIENCE_S)
+    try:
+        turn = lock.acquire()
+    except TimeoutError as waited:
+        raise StoreBusy(
+            f"{lock.lock_file}: another run has been ingesting for {_PATIENCE_S:g} s; "
+            "wait until it ends and start again (the lock goes with its process)"
+        ) from waited
+    with turn:
         yield
-
-
-def _prepare_limit(workspace: Workspace) -> None:
-    """Make the limit of one writer if there is none, and free a slot that a killed run left taken.
-
-    Prefect keeps slots in its database and leases in the server's memory, so that a run that was killed with the
-    slot would block every later one; a lock file is freed with its process.
-    """
-    with get_client(sync_client=True) as client:
-        try:
-            client.upsert_global_concurrency_limit_by_name(STORE_LIMIT, 1)
-        except ObjectAlreadyExists:
-            return  # another run made it at this moment
-        limit = client.read_global_concurrency_limit_by_name(STORE_LIMIT)
-        if limit.active_slots and not held_locks(workspace.observations):
-            client.update_global_concurrency_limit(STORE_LIMIT, GlobalConcurrencyLimitUpdate(active_slots=0))
 
 
 def window_of(region: Region, config: SourceConfig) -> TimeWindow:

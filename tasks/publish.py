@@ -14,8 +14,8 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from tasks.regions import Region
 from tasks.register import Recorded
-from tasks.reports.summary import page, point_latest, write_json
-from tasks.workspace import Workspace
+from tasks.reports.summary import page, point_latest
+from tasks.workspace import Workspace, write_json
 
 _MAX_BYTES = 150_000
 

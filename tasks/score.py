@@ -20,12 +20,11 @@ from tasks.fit import Trained
 from tasks.progress import Progress, progress
 from tasks.regions import Region
 from tasks.reports.figures import forecast_map, gain_bars, gain_through_time, reliability_diagram
-from tasks.reports.summary import write_json
 from tasks.scoring import ScoringConfig, issue_times, load_scoring, observed_counts, scorecard
 from tasks.seismicity.baselines import Baselines
 from tasks.simulation import load_simulation, simulate_world
 from tasks.stage import stage
-from tasks.workspace import Workspace, code_digest, digest, whole_folder
+from tasks.workspace import Workspace, code_digest, digest, whole_folder, write_json
 
 Rates = dict[str, xr.DataArray]
 Windows = dict[int, NDArray[np.datetime64]]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tasks.cubes.clock import day_number
 from tasks.cubes.gnss import COMPONENTS
 from tasks.cubes.harmonics import YEAR_DAYS
-from tasks.cubes.insar import CHUNK_PAIRS, remove_ramp
+from tasks.cubes.insar import CHUNK_PAIRS, LOOKS, remove_ramp
 from tasks.cubes.strain import smoothing_distance_km, velocity_maps
 from tasks.regions import Region
 
@@ -25,8 +25,8 @@ def with_gnss_rates(pairs: xr.Dataset, gnss: xr.Dataset, region: Region) -> xr.D
     earlier one; positions that became available after the pair itself are left out, so the pair's
     `available_time` holds for both. It is interpolated to the cells like strain (`velocity_maps`), projected on the
     look vector, and loses the plane that fits it best over the cells where `los_rate` is observed, just as that
-    did: the two may be subtracted. GNSS positions have no trend, so neither has this. NaN where `los_rate`
-    is, and where there are too few stations.
+    did: the two may be subtracted. GNSS positions have no trend, so neither has this. Where stations give only
+    horizontal positions, the vertical is taken as 0. NaN where `los_rate` is, and where there are too few stations.
 
     Parameters
     ----------
@@ -41,7 +41,9 @@ def with_gnss_rates(pairs: xr.Dataset, gnss: xr.Dataset, region: Region) -> xr.D
         latitude, longitude, region, distance,
     )  # fmt: skip
     seen = pairs.chunk(pair=CHUNK_PAIRS)
-    expected = project_to_los(*maps[:3], *(seen[name] for name in ("look_east", "look_north", "look_up")))
+    east, north, up = maps[:3]
+    up = up.where(np.isfinite(up) | ~np.isfinite(east), 0.0)
+    expected = project_to_los(east, north, up, *(seen[name] for name in LOOKS))
     expected = expected.where(np.isfinite(seen["los_rate"]))
     flat = xr.apply_ufunc(
         remove_ramp,

@@ -42,18 +42,6 @@ class UnknownSnapshot(KeyError):
         return str(self.args[0])
 
 
-def held_locks(root: Path) -> list[Path]:
-    """Return the lock files below `root` that some process holds at this moment."""
-    held = []
-    for path in sorted(root.glob("*.lock")):
-        try:
-            with FileLock(path, timeout=0):
-                pass
-        except Timeout:
-            held.append(path)
-    return held
-
-
 class Repository:
     """An Icechunk repository in the folder `root`/`name` with a lock file `root`/`name`.lock."""
 

@@ -18,7 +18,6 @@ from tasks.cubes.repository import (
     canonical,
     drop_group,
     extend_group,
-    held_locks,
     put_group,
 )
 from tasks.regions import Region, TimeWindow
@@ -30,7 +29,6 @@ __all__ = [
     "StoreBusy",
     "StoreFull",
     "UnknownSnapshot",
-    "held_locks",
     "load_cube",
     "open_cube",
 ]

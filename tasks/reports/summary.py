@@ -1,6 +1,5 @@
-"""The summary of a run as JSON, as a terminal table and as Markdown."""
+"""The summary of a run as a terminal table and as Markdown."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,15 +9,6 @@ from rich.table import Table
 
 Row = Mapping[str, Any]
 Scores = Mapping[str, Mapping[str, Row]]
-
-
-def write_json(path: Path, value: Mapping[str, object]) -> Path:
-    """Write a mapping as JSON, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value, indent=1, default=str) + "\n")
-    temporary.replace(path)
-    return path
 
 
 def point_latest(folder: Path) -> Path:

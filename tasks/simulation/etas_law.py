@@ -44,13 +44,8 @@ class EtasLaw:
         c, p = self.config.omori_c_days, self.config.omori_p
         return np.where(delay > 0, (p - 1) / c * (1 + np.maximum(delay, 0) / c) ** (-p), 0.0)
 
-    def omori_cdf(self, delay: Floats) -> Floats:
-        """Return the share of offspring within `delay` days; 0 for delays below zero."""
-        c, p = self.config.omori_c_days, self.config.omori_p
-        return np.asarray(1 - (1 + np.maximum(delay, 0) / c) ** (1 - p))
-
     def omori_cdf_integral(self, delay: Floats) -> Floats:
-        """Return the integral of the cdf from 0 to `delay`, days; 0 for delays below zero."""
+        """Return the integral from 0 to `delay` of the share of offspring within a delay, days; 0 below zero."""
         c, p = self.config.omori_c_days, self.config.omori_p
         u = np.maximum(delay, 0)
         return np.asarray(u - c / (2 - p) * ((1 + u / c) ** (2 - p) - 1))

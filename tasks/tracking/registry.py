@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import mlflow
-import numpy as np
 from mlflow.models import infer_signature
 
 from fusion_models.bundle import example_inputs, load_bundle, predict_batch
@@ -47,32 +46,3 @@ def log_and_register(bundle_path: Path, region: str, *, promote: bool) -> Regist
     for alias in aliases:
         client.set_registered_model_alias(model_name(region), alias, version)
     return Registered(model_name(region), version, aliases)
-
-
-def registered_bundle(tracking_uri: str, region: str, alias: str, target: Path) -> tuple[Path, str] | None:
-    """Copy the bundle of `alias` into `target`; return its path and version, or None if the alias is not set."""
-    mlflow.set_tracking_uri(tracking_uri)
-    client = mlflow.MlflowClient()
-    try:
-        version = client.get_model_version_by_alias(model_name(region), alias)
-    except mlflow.exceptions.MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
-    target.mkdir(parents=True, exist_ok=True)
-    folder = mlflow.artifacts.download_artifacts(
-        artifact_uri=f"models:/{model_name(region)}/{version.version}", dst_path=str(target)
-    )
-    found = [p.parent for p in Path(folder).rglob("model.safetensors")]
-    if not found:
-        raise FileNotFoundError(f"model {model_name(region)!r} version {version.version} holds no bundle")
-    return found[0], str(version.version)
-
-
-def predict_registered(
-    tracking_uri: str, region: str, alias: str, inputs: dict[str, np.ndarray]
-) -> np.ndarray:
-    """Return what the registered model predicts, through MLflow's own loader and signature check."""
-    mlflow.set_tracking_uri(tracking_uri)
-    model = mlflow.pyfunc.load_model(f"models:/{model_name(region)}@{alias}")
-    return np.asarray(model.predict(inputs))

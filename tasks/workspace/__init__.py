@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -98,6 +99,15 @@ def folder_fingerprint(path: Path) -> str:
         stat = file.stat()
         sha.update(f"{file.relative_to(path.parent)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return sha.hexdigest()[:16]
+
+
+def write_json(path: Path, value: Mapping[str, object]) -> Path:
+    """Write a mapping as JSON, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(value, indent=1, default=str) + "\n")
+    temporary.replace(path)
+    return path
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 from pydantic import BaseModel
 
 from tasks.regions import Region
-from tasks.workspace import Workspace
+from tasks.workspace import Workspace, write_json
 
 
 class Kept(BaseModel):
@@ -22,11 +22,7 @@ class Kept(BaseModel):
 
     def save(self, workspace: Workspace, region: Region) -> None:
         """Keep this in place of what was kept before."""
-        path = self.path(workspace, region)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".partial")
-        temporary.write_text(self.model_dump_json(indent=1) + "\n")
-        temporary.replace(path)
+        write_json(self.path(workspace, region), self.model_dump(mode="json"))
 
     @classmethod
     def load(cls, workspace: Workspace, region: Region) -> Self:

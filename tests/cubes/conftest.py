@@ -7,73 +7,19 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tasks.regions import Bounds, Region, SourceConfig, Split
+from tasks.regions import Region, SourceConfig
 
 DAY = np.timedelta64(1, "D").astype("timedelta64[ns]")
 Observations = dict[str, xr.Dataset]
 
 
-def make_region(**changes: object) -> Region:
-    values: dict[str, object] = {
-        "name": "tiny",
-        "title": "Tiny",
-        "bounds": Bounds(south=35.0, north=36.0, west=-118.0, east=-117.0),
-        "resolution_deg": 0.2,
-        "start": date(2015, 1, 1),
-        "end": date(2018, 1, 1),
-        "catalog_start": date(2014, 1, 1),
-        "etas_start": date(2015, 1, 1),
-        "magnitude_completeness": 3.0,
-        "split": Split(
-            train_start=date(2015, 3, 1),
-            train_end=date(2017, 1, 1),
-            validation_start=date(2017, 3, 1),
-            validation_end=date(2017, 6, 1),
-            test_start=date(2017, 8, 1),
-            test_end=date(2018, 1, 1),
-        ),
-        "sources": [
-            SourceConfig(name="comcat", modality="catalog", provider="comcat", path="c"),
-            SourceConfig(name="scedc", modality="catalog", provider="scedc", path="s"),
-            SourceConfig(name="scedc_m3", modality="catalog", provider="scedc_m3", path="m"),
-            SourceConfig(name="daily", modality="gnss", provider="tenv3", path="g", latency_days=2),
-            SourceConfig(name="asc", modality="insar", provider="los_geotiff", path="i", latency_days=3),
-            SourceConfig(name="era5", modality="weather", provider="era5", path="w", latency_days=1),
-            SourceConfig(name="stations", modality="waveform", provider="miniseed", path="r"),
-            SourceConfig(name="elevation", modality="static", provider="raster", path="e"),
-        ],
-    }
-    return Region.model_validate(values | changes)
-
-
-def make_catalog(rows: list[tuple[str, str, float, float, float, str]], delay: np.timedelta64) -> xr.Dataset:
-    """Rows of id, origin time, latitude, longitude, magnitude, type; available `delay` later."""
-    ids, times, lat, lon, magnitude, kind = zip(*rows, strict=True)
-    origin = np.array(times, dtype="datetime64[ns]")
-    n = len(rows)
-    return xr.Dataset(
-        {
-            "event_id": ("event", np.array(ids, dtype=object)),
-            "origin_time": ("event", origin),
-            "available_time": ("event", origin + delay),
-            "latitude": ("event", np.array(lat, dtype=float)),
-            "longitude": ("event", np.array(lon, dtype=float)),
-            "depth_km": ("event", np.full(n, np.nan)),
-            "magnitude": ("event", np.array(magnitude, dtype=float)),
-            "magnitude_error": ("event", np.full(n, np.nan)),
-            "magnitude_type": ("event", np.array(["l"] * n, dtype=object)),
-            "event_type": ("event", np.array(kind, dtype=object)),
-            "quality_flag": ("event", np.zeros(n, np.uint8)),
-        },
-        attrs={"modality": "catalog"},
-    )
-
-
-def random_catalog(region: Region, rng: np.random.Generator, n: int, prefix: str) -> xr.Dataset:
+def random_catalog(
+    make_catalog: Callable[..., xr.Dataset], region: Region, rng: np.random.Generator, n: int
+) -> xr.Dataset:
     start, end = (t.astype("datetime64[s]") for t in region.catalog_window)
     seconds = np.sort(rng.integers(0, int((end - start).astype(int)), n))
     rows = [
-        (f"{prefix}{k}", str(start + np.timedelta64(int(s), "s")), 35 + rng.random(), -118 + rng.random(),
+        (str(k), str(start + np.timedelta64(int(s), "s")), 35 + rng.random(), -118 + rng.random(),
          3.0 + rng.exponential(0.4), "earthquake")
         for k, s in enumerate(seconds)
     ]  # fmt: skip
@@ -172,20 +118,34 @@ def make_elevation() -> xr.Dataset:
     )
 
 
-@pytest.fixture(scope="session", name="make_catalog")
-def catalog_maker() -> Callable[..., xr.Dataset]:
-    return make_catalog
+@pytest.fixture(scope="session")
+def region(make_region: Callable[..., Region]) -> Region:
+    split = ["2015-03-01", "2017-01-01", "2017-03-01", "2017-06-01", "2017-08-01", "2018-01-01"]
+    sources = [
+        SourceConfig(name="comcat", modality="catalog", provider="comcat", path="c"),
+        SourceConfig(name="scedc", modality="catalog", provider="scedc", path="s"),
+        SourceConfig(name="scedc_m3", modality="catalog", provider="scedc_m3", path="m"),
+        SourceConfig(name="daily", modality="gnss", provider="tenv3", path="g", latency_days=2),
+        SourceConfig(name="asc", modality="insar", provider="los_geotiff", path="i", latency_days=3),
+        SourceConfig(name="era5", modality="weather", provider="era5", path="w", latency_days=1),
+        SourceConfig(name="stations", modality="waveform", provider="miniseed", path="r"),
+        SourceConfig(name="elevation", modality="static", provider="raster", path="e"),
+    ]
+    return make_region(
+        split,
+        name="tiny",
+        resolution_deg=0.2,
+        start=date(2015, 1, 1),
+        catalog_start=date(2014, 1, 1),
+        etas_start=date(2015, 1, 1),
+        sources=sources,
+    )
 
 
 @pytest.fixture(scope="session")
-def region() -> Region:
-    return make_region()
-
-
-@pytest.fixture(scope="session")
-def observations(region: Region) -> Observations:
+def observations(make_catalog: Callable[..., xr.Dataset], region: Region) -> Observations:
     rng = np.random.default_rng(1)
-    scedc = random_catalog(region, rng, 200, "")
+    scedc = random_catalog(make_catalog, region, rng, 200)
     m3 = scedc.assign(event_id=("event", np.array([f"m{k}" for k in range(200)], dtype=object)))
     return {
         "catalog/scedc": scedc,

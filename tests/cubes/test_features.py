@@ -180,6 +180,19 @@ def test_an_uplift_seen_by_stations_is_the_rate_that_the_satellite_should_see(
     assert abs(np.nanmedian(values)) < 0.2 * np.nanmax(values)
 
 
+def test_stations_without_a_vertical_tell_the_horizontal_part(
+    region: Region, observations: Observations
+) -> None:
+    pairs = grid_interferograms({"asc": observations["insar/asc"].isel(time=[20])}, region)
+    assert pairs is not None
+    day = int((pairs["time_start"].values[0] - np.datetime64(region.start)) / DAY) + 6
+    risen = _uplift(region, observations, day, 0.1)
+    pushed_east = risen.assign(east=risen["up"], up=risen["up"] * np.nan)
+    found = with_gnss_rates(pairs, pushed_east, region)["los_rate_gnss"].values[0]
+    # An ascending satellite looks from the west: what moves east moves away.
+    assert np.unravel_index(np.nanargmin(found), found.shape) == (2, 2)
+
+
 def test_positions_published_after_the_pair_do_not_enter_its_expectation(
     region: Region, observations: Observations
 ) -> None:

@@ -8,7 +8,6 @@ import json
 import os
 import resource
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,8 +25,6 @@ import numpy as np  # noqa: E402
 import rasterio  # noqa: E402
 import xarray as xr  # noqa: E402
 from filelock import FileLock  # noqa: E402
-from prefect.client.orchestration import get_client  # noqa: E402
-from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate  # noqa: E402
 
 from flows.cli import app  # noqa: E402
 from flows.forms import IngestForm  # noqa: E402
@@ -38,7 +35,7 @@ from tasks.regions import load_region  # noqa: E402
 from tasks.simulation import load_simulation, simulate_world, write_archive  # noqa: E402
 
 Dataset = dict[str, xr.Dataset]
-outcome: dict[str, object] = {"harmed": {}, "seconds": {}, "exit": {}}
+outcome: dict[str, object] = {"harmed": {}, "exit": {}}
 STORES = settings().workspace().observations
 
 
@@ -106,9 +103,7 @@ def damage() -> dict[str, str]:
 def phase(name: str) -> Iterator[None]:
     sys.stderr.write(f"=== {name}\n")
     sys.stderr.flush()
-    started = time.monotonic()
     yield
-    outcome["seconds"][name] = time.monotonic() - started
 
 
 def run_command(region: str) -> int:
@@ -150,9 +145,6 @@ outcome["harmed"]["again"] = not is_equal(stored("recorded", clean.snapshot), be
 now = stored("recorded")
 outcome["changed"] = [group for group in before if not before[group].identical(now[group])]
 
-with get_client(sync_client=True) as client:
-    # what a run leaves that is killed while it writes
-    client.update_global_concurrency_limit("observation-store", GlobalConcurrencyLimitUpdate(active_slots=1))
 with phase("fresh"):
     fresh = ingest(IngestForm(region="fresh"))
 outcome["fresh"] = fresh.model_dump()
@@ -171,9 +163,6 @@ outcome["read"] = {
 }
 cube = build_groups(load_region("fresh", CONF), lambda group: first.get(group))
 outcome["cube"] = {name: dict(group.sizes) for name, group in cube.items()}
-with get_client(sync_client=True) as client:
-    limit = client.read_global_concurrency_limit_by_name("observation-store")
-outcome["limit"] = [limit.limit, limit.active_slots]
 
 with phase("later"):
     outcome["exit"]["later"] = run_command("later")

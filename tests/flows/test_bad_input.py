@@ -180,13 +180,6 @@ def test_a_full_disk_stops_at_the_source_that_found_no_room_and_the_next_run_goe
     assert story.left["whole_after_full"]
 
 
-def test_one_writer_at_a_time_is_enforced_and_a_killed_ones_slot_is_freed(story: Story) -> None:
-    limit, active_slots = story.left["limit"]
-    assert (limit, active_slots) == (1, 0)
-    assert "do not exist" not in "".join(story.printed.values())
-    assert story.left["seconds"]["fresh"] < 60, "the slot that was left taken delayed the run"
-
-
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

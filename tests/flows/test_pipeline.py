@@ -72,20 +72,18 @@ def test_the_table_and_the_way_to_the_pages_end_the_output(
 
 
 def test_the_registered_model_gives_the_numbers_of_the_bundle(home: Path, summary: dict) -> None:
-    from fusion_models.bundle import example_inputs, load_bundle, predict_batch
-    from tasks.tracking.registry import predict_registered, registered_bundle
+    import mlflow
 
-    uri = f"sqlite:///{home / 'mlflow.db'}"
+    from fusion_models.bundle import example_inputs, load_bundle, predict_batch
+
+    mlflow.set_tracking_uri(f"sqlite:///{home / 'mlflow.db'}")
     serving = json.loads(next((home / "runs").glob("tiny-*/serving.json")).read_text())
     bundle = load_bundle(Path(serving["trained"]["bundles"][serving["challenger"]]))
     inputs = example_inputs(bundle)
-    np.testing.assert_array_equal(
-        predict_registered(uri, "tiny", "challenger", inputs), predict_batch(bundle, inputs)
-    )
-    assert registered_bundle(uri, "tiny", "nobody", home / "downloaded") is None
-    found = registered_bundle(uri, "tiny", "challenger", home / "downloaded")
-    assert found is not None
-    assert found[1] == summary["mlflow"]["model_version"]
+    registered = mlflow.pyfunc.load_model("models:/quakecube-tiny@challenger")
+    np.testing.assert_array_equal(registered.predict(inputs), predict_batch(bundle, inputs))
+    version = mlflow.MlflowClient().get_model_version_by_alias("quakecube-tiny", "challenger").version
+    assert str(version) == summary["mlflow"]["model_version"]
 
 
 def test_a_registered_network_that_corrects_etas_gives_the_numbers_of_its_bundle(
@@ -94,7 +92,7 @@ def test_a_registered_network_that_corrects_etas_gives_the_numbers_of_its_bundle
     import mlflow
 
     from fusion_models.bundle import Bundle, example_inputs, load_bundle, predict_batch, save_bundle
-    from tasks.tracking.registry import log_and_register, predict_registered
+    from tasks.tracking.registry import log_and_register
 
     serving = json.loads(next((home / "runs").glob("tiny-*/serving.json")).read_text())
     trained = load_bundle(Path(serving["trained"]["bundles"][serving["challenger"]]))
@@ -102,14 +100,15 @@ def test_a_registered_network_that_corrects_etas_gives_the_numbers_of_its_bundle
     believed = trained.card.model_copy(update={"shrinkage": tuple(1.0 for _ in trained.card.spec.horizons)})
     bundle = Bundle(believed, trained.network)
     inputs = example_inputs(bundle)
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_experiment("believed")
-    with mlflow.start_run():
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    # Artifacts would go to the current folder otherwise.
+    experiment = mlflow.create_experiment("believed", artifact_location=(tmp_path / "artifacts").as_uri())
+    with mlflow.start_run(experiment_id=experiment):
         log_and_register(save_bundle(tmp_path / "bundle", bundle), "tiny", promote=True)
 
     rates = predict_batch(bundle, inputs)
-    np.testing.assert_array_equal(predict_registered(uri, "tiny", "champion", inputs), rates)
+    registered = mlflow.pyfunc.load_model("models:/quakecube-tiny@champion")
+    np.testing.assert_array_equal(registered.predict(inputs), rates)
     assert np.abs(np.log(rates / inputs["baseline_rates"])).max() > 1e-3
 
 

@@ -16,7 +16,6 @@ from tasks.reports.summary import (
     point_latest,
     score_markdown,
     score_rows,
-    write_json,
 )
 
 ROW = {"igpe_vs_etas": 0.1234, "low": -0.05, "high": 0.3, "n_events": 12}
@@ -41,7 +40,7 @@ def test_bounds_stand_under_the_table_with_intervals() -> None:
 def test_latest_points_to_the_newest_report(tmp_path: Path) -> None:
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        write_json(tmp_path / name / "summary.json", {"name": name})
+        (tmp_path / name / "summary.json").write_text(json.dumps({"name": name}))
         latest = point_latest(tmp_path / name)
         assert json.loads((latest / "summary.json").read_text()) == {"name": name}
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tasks.regions import Bounds, Region, SourceConfig, Split
+from tasks.regions import Region
 from tasks.seismicity.etas import EtasModel, EtasParameters
 from tasks.seismicity.geometry import Plane
 
@@ -16,28 +16,13 @@ EPOCH = np.datetime64("1970-01-01", "ns")
 
 
 @pytest.fixture(scope="session")
-def region() -> Region:
-    return Region(
-        name="toy",
-        title="Toy",
-        bounds=Bounds(south=35.0, north=36.0, west=-118.0, east=-117.0),
-        resolution_deg=0.1,
-        margin_deg=0.2,
-        start=date(2001, 1, 1),
-        end=date(2021, 1, 1),
+def region(make_region: Callable[..., Region]) -> Region:
+    return make_region(
+        ["2001-01-01", "2016-01-01", "2016-04-01", "2018-01-01", "2018-04-01", "2021-01-01"],
         catalog_start=date(2000, 1, 1),
         etas_start=date(2001, 1, 1),
-        magnitude_completeness=3.0,
+        margin_deg=0.2,
         magnitude_max=7.0,
-        split=Split(
-            train_start=date(2001, 1, 1),
-            train_end=date(2016, 1, 1),
-            validation_start=date(2016, 4, 1),
-            validation_end=date(2018, 1, 1),
-            test_start=date(2018, 4, 1),
-            test_end=date(2021, 1, 1),
-        ),
-        sources=[SourceConfig(name="toy", modality="catalog", provider="quakeml", path="none")],
     )
 
 
@@ -126,32 +111,34 @@ def draw_background(
     )
 
 
-def as_catalog(rows: np.ndarray, plane: Plane, delay_days: float = 0.01) -> xr.Dataset:
-    rows = rows[np.argsort(rows[:, 0])]
+@pytest.fixture(scope="session")
+def as_catalog(make_catalog: Callable[..., xr.Dataset], region: Region) -> Callable[..., xr.Dataset]:
+    """Make the catalog of rows (day, x, y, m), known a quarter of an hour after the event."""
+    plane = Plane.of(region)
     north = np.radians(1.0) * 6371.0088
     east = north * np.cos(np.radians(plane.latitude))
-    origin = EPOCH + (rows[:, 0] * 86400e9).astype("timedelta64[ns]")
-    return xr.Dataset(
-        {
-            "event_id": ("event", np.array([f"e{i:06d}" for i in range(len(rows))], dtype=object)),
-            "origin_time": ("event", origin),
-            "available_time": ("event", origin + np.timedelta64(int(delay_days * 86400), "s")),
-            "latitude": ("event", plane.latitude + rows[:, 2] / north),
-            "longitude": ("event", plane.longitude + rows[:, 1] / east),
-            "depth_km": ("event", np.full(len(rows), 8.0)),
-            "magnitude": ("event", rows[:, 3]),
-        }
-    )
+
+    def make(rows: np.ndarray) -> xr.Dataset:
+        rows = rows[np.argsort(rows[:, 0])]
+        ids = [f"e{i:06d}" for i in range(len(rows))]
+        origin = EPOCH + (rows[:, 0] * 86400e9).astype("timedelta64[ns]")
+        latitude, longitude = plane.latitude + rows[:, 2] / north, plane.longitude + rows[:, 1] / east
+        events = zip(ids, origin, latitude, longitude, rows[:, 3], ["earthquake"] * len(rows), strict=True)
+        return make_catalog(list(events), np.timedelta64(864, "s"))
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def simulate_catalog(region: Region) -> Callable[[EtasModel, str, str, int], xr.Dataset]:
+def simulate_catalog(
+    as_catalog: Callable[..., xr.Dataset], region: Region
+) -> Callable[[EtasModel, str, str, int], xr.Dataset]:
     def simulate(model: EtasModel, start: str, end: str, seed: int) -> xr.Dataset:
         rng = np.random.default_rng(seed)
         plane = Plane.of(region)
         first, last = ((np.datetime64(t, "ns") - EPOCH) / np.timedelta64(1, "D") for t in (start, end))
         roots = draw_background(model, plane, first, last, rng)
-        return as_catalog(np.concatenate([roots, cascade(roots, model.parameters, first, last, rng)]), plane)
+        return as_catalog(np.concatenate([roots, cascade(roots, model.parameters, first, last, rng)]))
 
     return simulate
 
@@ -163,4 +150,4 @@ def catalog(model: EtasModel, simulate_catalog: Callable[..., xr.Dataset]) -> xr
 
 @pytest.fixture(scope="session")
 def branching() -> SimpleNamespace:
-    return SimpleNamespace(cascade=cascade, draw_background=draw_background, as_catalog=as_catalog)
+    return SimpleNamespace(cascade=cascade, draw_background=draw_background)

@@ -53,13 +53,15 @@ def test_what_becomes_known_later_changes_nothing(forecaster, revised):
     xr.testing.assert_allclose(before, after, rtol=1e-9)
 
 
-def test_expected_counts_equal_the_mean_of_simulated_cascades(model, region, forecaster, branching):
+def test_expected_counts_equal_the_mean_of_simulated_cascades(
+    model, region, forecaster, branching, as_catalog
+):
     plane, rng = Plane.of(region), np.random.default_rng(11)
     day = 18000.0
     history = np.array(
         [[day - 0.5, 5.0, 3.0, 6.0], [day - 20.0, -20.0, -12.0, 5.0], [day - 2.0, 44.2, 0.0, 5.5]]
     )
-    catalog = branching.as_catalog(history, plane)
+    catalog = as_catalog(history)
     issue = np.datetime64("1970-01-01", "ns") + np.timedelta64(int(day), "D")
     forecast = forecaster.forecast(View(catalog, issue))
     draws, groups = 1500, 20

@@ -49,7 +49,8 @@ def test_branching_ratio_is_that_of_the_config(demo_world: World) -> None:
 
 def test_offspring_are_as_many_as_their_parents_should_have(demo_world: World) -> None:
     events, law = demo_world.events, demo_world.law
-    observable = law.omori_cdf(demo_world.days - events["time_days"].to_numpy())
+    c, p = law.config.omori_c_days, law.config.omori_p
+    observable = 1 - (1 + (demo_world.days - events["time_days"].to_numpy()) / c) ** (1 - p)
     expected = float((law.productivity(events["magnitude"].to_numpy()) * observable).sum())
     assert abs((events["parent"] >= 0).sum() - expected) < 4 * np.sqrt(expected)
 

@@ -7,34 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.regions import Bounds, Region, SourceConfig, Split, TimeWindow
+from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.sources import Fetched, open_source
 
 Fetch = Callable[..., Fetched]
 
 
 @pytest.fixture(scope="session")
-def region() -> Region:
-    return Region(
-        name="toy",
-        title="Toy",
-        bounds=Bounds(south=35.0, north=36.0, west=-118.0, east=-117.0),
-        resolution_deg=0.1,
-        margin_deg=0.5,
-        start=date(2019, 1, 1),
-        end=date(2020, 1, 1),
+def region(make_region: Callable[..., Region]) -> Region:
+    return make_region(
+        ["2019-01-01", "2019-03-01", "2019-04-01", "2019-06-01", "2019-07-01", "2020-01-01"],
         catalog_start=date(2010, 1, 1),
         etas_start=date(2011, 1, 1),
+        margin_deg=0.5,
         magnitude_completeness=2.0,
-        split=Split(
-            train_start=date(2019, 1, 1),
-            train_end=date(2019, 3, 1),
-            validation_start=date(2019, 4, 1),
-            validation_end=date(2019, 6, 1),
-            test_start=date(2019, 7, 1),
-            test_end=date(2020, 1, 1),
-        ),
-        sources=[SourceConfig(name="any", modality="catalog", provider="scedc", path="any")],
     )
 
 
