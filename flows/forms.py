@@ -49,6 +49,17 @@ class IngestForm(_Form):
         return self
 
 
+class QualityForm(_Form):
+    """Judge the stored observations of a region: availability, faults with reasons, and what a fault filter leaves."""
+
+    trials: int = Field(
+        default=100,
+        ge=0,
+        le=1000,
+        description="Steps, slow-slip events and spikes planted per size into the GNSS series; 0 plants none.",
+    )
+
+
 class CubeForm(_Form):
     """Align the stored observations of a region into a cube."""
 
