@@ -27,7 +27,7 @@ RANGES: Final[dict[str, Plausible]] = {
     "eastward_wind": Plausible("m s-1", -60.0, 60.0),
     "northward_wind": Plausible("m s-1", -60.0, 60.0),
     "volumetric_soil_moisture": Plausible("1", 0.0, 1.0),
-    "zenith_delay": Plausible("m", 0.3, 4.0),
+    "zenith_delay": Plausible("m", 0.0, 4.0),
     "los_displacement": Plausible("m", -20.0, 20.0),
     "coherence": Plausible("1", 0.0, 1.0),
     "magnitude": Plausible("1", -3.0, 10.0),
