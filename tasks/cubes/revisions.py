@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -83,7 +84,7 @@ def as_known(
         return known_at(current, moment)
     current, revisions = current.load(), _on_stations(revisions.load(), current)
     whole = current.copy(deep=True)
-    place = whole.indexes[dim].get_indexer(revisions[dim].values)
+    place = whole.indexes[dim].get_indexer(pd.Index(revisions[dim].values))
     usable = (revisions["available_time"].values <= moment).reshape(place.size, -1).any(axis=1)
     for k in np.flatnonzero(usable & (place >= 0)):
         revision, at = revisions.isel({REVISION: k}), place[k]
