@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.cubes.clock import DAY, known_at
-from tasks.cubes.revisions import as_known, join_revisions, sort_versions
+from tasks.cubes.revisions import REVISION, as_known, sort_versions
 
 START = np.datetime64("2020-01-01", "ns")
 STATIONS = 2
@@ -60,7 +60,7 @@ def stored(log: list[Arrival], stations: bool) -> tuple[xr.Dataset, xr.Dataset |
         answer, kept = sort_versions(current, dataset([arrival], stations))
         current = answer.combine_first(current)
         if kept is not None:
-            revisions = kept if revisions is None else join_revisions([revisions, kept])
+            revisions = kept if revisions is None else xr.concat([revisions, kept], dim=REVISION)
     return current, revisions
 
 
