@@ -28,6 +28,11 @@ def _station_of_folder(name: PurePosixPath) -> str | None:
     return f"{name.parent.as_posix()}/{'.'.join(name.name.split('.')[:2])}"
 
 
+def _station_day(name: PurePosixPath) -> str | None:
+    parts = name.name.split(".")
+    return f"{parts[0]}.{parts[1]} {parts[5]}.{parts[6]}" if len(parts) == 7 and parts[4] == "D" else None
+
+
 def _later_day(name: PurePosixPath) -> str | None:
     pair = next((found for part in name.parts if (found := _PAIR.fullmatch(part))), None)
     return pair.group(1) if pair else None
@@ -40,6 +45,7 @@ UNITS: Final[Mapping[Provider, Unit]] = {
     "los_geotiff": _later_day,
     "licsar": _later_day,
     "miniseed": _station_of_folder,
+    "sds": _station_day,
 }
 
 

@@ -56,7 +56,7 @@ def versions(ask):
             events.event_type.values,
             events.available_time.values,
             strict=True,
-        )  # fmt: skip
+        )
     ]
 
 

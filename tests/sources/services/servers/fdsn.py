@@ -16,10 +16,8 @@ from obspy.core.inventory import Channel, Inventory, Network, Response, Station
 from tests.sources.services.conftest import Reply, Request
 
 WADLS = Path(obspy.clients.fdsn.tests.__file__).parent / "data"
-COLUMNS = (
-    "time,latitude,longitude,depth,mag,magType,nst,gap,dmin,rms,net,id,updated,place,type,horizontalError,"
-    "depthError,magError,magNst,status,locationSource,magSource"
-).split(",")
+COLUMNS = """time,latitude,longitude,depth,mag,magType,nst,gap,dmin,rms,net,id,updated,place,type,horizontalError,
+depthError,magError,magNst,status,locationSource,magSource""".replace("\n", "").split(",")
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ def inventory_of(
                 sample_rate=rate,
                 start_date=UTCDateTime(2019, 7, 1),
                 response=response,
-            )  # fmt: skip
+            )
         )
     networks: dict[str, list[Station]] = {}
     for (network, station), channels in stations.items():
@@ -201,9 +199,10 @@ class Node:
         body = io.BytesIO()
         level = asked.get("level", "station")
         if asked.get("format") == "text":
-            chosen.write(body, format="STATIONTXT", level=level)
-        else:
-            chosen.write(body, format="STATIONXML", level=level)
+            text = io.StringIO()
+            chosen.write(text, format="STATIONTXT", level=level)
+            return Reply(body=text.getvalue().encode())
+        chosen.write(body, format="STATIONXML", level=level)
         return Reply(body=body.getvalue())
 
     def _records(self, lines: list[list[str]], asked: dict[str, str]) -> Reply:
