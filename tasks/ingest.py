@@ -129,16 +129,23 @@ def ingest_source(
     log = _read_log(workspace, region, config)
     there = inventory(path) if path.exists() else {}
     names = to_read(config.provider, there, log.seen()) if store.read(group) is not None else None
+    unchanged = IngestReport(group=group, status="unchanged", snapshot=str(store.snapshot()))
     if names is not None and not names:
-        return IngestReport(group=group, status="unchanged", snapshot=str(store.snapshot()))
+        return unchanged
+    root = Path(archive)
     try:
         with _shown(Path(archive), config.path, names) as root:
             fetched = open_source(config.provider)(config, root, region, window_of(region, config))
     except SourceEmpty as empty:
+        if names is not None:  # what is new lies outside of the region or its period
+            log.keep(there)
+            return unchanged
         return IngestReport(group=group, status="empty", messages=[str(empty)])
     except SourceMissing as missing:
         return IngestReport(group=group, status="unavailable", messages=[str(missing)])
     except SourceDataInvalid as invalid:
+        if names is not None:  # what was stored before stays as it is
+            return unchanged.model_copy(update={"messages": [_told(invalid, root, archive)]})
         return IngestReport(group=group, status="invalid", messages=[str(invalid)])
     except OSError as error:
         if error.errno not in _TRANSIENT:
@@ -152,15 +159,20 @@ def ingest_source(
     except ValueError as refused:
         return IngestReport(group=group, status="invalid", messages=[str(refused)])
     # Payloads that were left out are read again each time, until they are mended.
-    bad = {Path(problem.path).name for problem in fetched.invalid}
-    log.keep({name: stamp for name, stamp in there.items() if Path(name).name not in bad})
+    bad = {Path(problem.path) for problem in fetched.invalid}
+    log.keep({name: stamp for name, stamp in there.items() if root / config.path / name not in bad})
     return IngestReport(
         group=group,
         status="unchanged" if snapshot == before else "stored",
         snapshot=snapshot,
         sizes={str(k): int(v) for k, v in fetched.dataset.sizes.items()},
-        messages=[str(problem) for problem in fetched.invalid],
+        messages=[_told(problem, root, archive) for problem in fetched.invalid],
     )
+
+
+def _told(problem: SourceDataInvalid, root: Path, archive: str) -> str:
+    """Return the complaint with the archive's path: a view of its new payloads was read."""
+    return str(problem).replace(str(root), archive)
 
 
 def _read_log(workspace: Workspace, region: Region, config: SourceConfig) -> ReadLog:
@@ -184,9 +196,4 @@ def _shown(archive: Path, path: str, names: set[str] | None) -> Iterator[Path]:
         return
     with TemporaryDirectory(prefix="quakecube-") as view:
         link_view(archive / path, names, Path(view) / path)
-        try:
-            yield Path(view)
-        except SourceDataInvalid as error:
-            raise SourceDataInvalid(
-                error.path.replace(view, str(archive)), error.expected, error.found
-            ) from error
+        yield Path(view)

@@ -1,6 +1,7 @@
 """Open-Meteo's archive: hourly JSON for one point or a list of points of a reanalysis."""
 
 import json
+import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -17,6 +18,9 @@ NAMES: Final = (
     "air_temperature", "surface_air_pressure", "precipitation_amount", "eastward_wind", "northward_wind",
     "volumetric_soil_moisture",
 )  # fmt: skip
+
+
+_CLOCK: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
 
 
 class _Scale(NamedTuple):
@@ -139,6 +143,9 @@ def _time(path: Path, times: object, unit: object, offset: object) -> np.ndarray
             # already UTC, whatever the offset
             moments = np.array(times, dtype=np.int64).astype("datetime64[s]")
         else:
+            wrong = next((t for t in times if not _CLOCK.fullmatch(t)), None)
+            if wrong is not None:  # numpy takes a stray digit for a time zone
+                raise SourceDataInvalid(path, "times as YYYY-MM-DDThh:mm", repr(wrong)[:40])
             moments = np.array(times, dtype="datetime64[s]") - np.timedelta64(offset, "s")
     except (ValueError, OverflowError) as error:
         raise SourceDataInvalid(path, f"times in {unit}", str(error)[:120]) from error

@@ -63,7 +63,8 @@ def test_the_page_escapes_names_and_lists_what_could_not_be_judged(tmp_path: Pat
 def test_the_flow_writes_page_and_artifacts_and_leaves_the_store_as_it_was(
     tmp_path: Path, conf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows.forms import QualityForm, quality
+    from flows.forms import QualityForm
+    from flows.quality import quality
     from flows.settings import settings
 
     monkeypatch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
