@@ -88,7 +88,7 @@ def _read(workspace: Workspace, region: Region, group: str, archive: Path) -> In
     path = archive / config.path
     fingerprint = folder_fingerprint(path) if path.exists() else "absent"
     # what a former run stored is not read again, unless the store was removed since
-    known = ObservationStore(workspace.observations, region.store_name).read(group) is not None
+    known = ObservationStore(workspace.observations, region.store_name).has(group)
     ask = ingest_source if known else ingest_source.with_options(refresh_cache=True)
     state = ask(workspace, region, group, str(archive), fingerprint, return_state=True)
     if state.is_completed():

@@ -128,7 +128,7 @@ def ingest_source(
     path = Path(archive) / config.path
     log = _read_log(workspace, region, config)
     there = inventory(path) if path.exists() else {}
-    names = to_read(config.provider, there, log.seen()) if store.read(group) is not None else None
+    names = to_read(config.provider, there, log.seen()) if store.has(group) else None
     unchanged = IngestReport(group=group, status="unchanged", snapshot=str(store.snapshot()))
     if names is not None and not names:
         return unchanged
