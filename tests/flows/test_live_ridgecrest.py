@@ -16,7 +16,8 @@ import yaml
 from tasks.cubes.store import CubeStore, open_cube
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.archive
+# The small version, of a simulated region, is test_live_ingest.py.
+pytestmark = [pytest.mark.archive, pytest.mark.heavy]
 
 
 class Quiet(SimpleHTTPRequestHandler):
