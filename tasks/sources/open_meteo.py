@@ -145,7 +145,7 @@ def _time(path: Path, times: object, unit: object, offset: object) -> np.ndarray
         else:
             wrong = next((t for t in times if not _CLOCK.fullmatch(t)), None)
             if wrong is not None:  # numpy takes a stray digit for a time zone
-                raise SourceDataInvalid(path, "times as YYYY-MM-DDThh:mm", repr(wrong)[:40])
+                raise SourceDataInvalid(path, "times in iso8601, YYYY-MM-DDThh:mm", repr(wrong)[:40])
             moments = np.array(times, dtype="datetime64[s]") - np.timedelta64(offset, "s")
     except (ValueError, OverflowError) as error:
         raise SourceDataInvalid(path, f"times in {unit}", str(error)[:120]) from error
