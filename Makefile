@@ -11,12 +11,15 @@ ifneq ($(ARCHIVE),)
 export QUAKECUBE_ARCHIVE := $(abspath $(ARCHIVE))
 endif
 
-.PHONY: run test check format up down clean
+.PHONY: run test heavy check format up down clean
 run: .venv/.installed
 	$(BIN)/quakecube run $(REGION)
 
 test: .venv/.installed-dev
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+heavy: .venv/.installed-dev
+	$(BIN)/pytest -m heavy $(PYTEST_ARGS)
 
 check: .venv/.installed-dev
 	$(BIN)/ruff format --check .

@@ -60,9 +60,10 @@ def run(
         found = load_region(region, current.conf_dir)
     except (UnknownRegion, ValueError) as error:
         raise _fail(error) from error
-    if found.simulation is None and current.archive is None:
+    live = any(source.service is not None for source in found.sources)
+    if found.simulation is None and current.archive is None and not live:
         raise _fail(
-            f"region {region!r} reads a recorded archive and none is given: "
+            f"region {region!r} names no live service and no recorded archive is given: "
             f"make run REGION={region} ARCHIVE=<folder>, or set QUAKECUBE_ARCHIVE"
         )
     from flows.forms import PipelineForm

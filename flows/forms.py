@@ -1,8 +1,9 @@
 """What a person may set when triggering a flow: shallow models that the Prefect form shows readably."""
 
-from typing import Literal
+from datetime import date
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Network = Literal["concat", "gated", "cross_attention"]
 
@@ -23,8 +24,40 @@ class _Form(BaseModel):
     )
 
 
+_DAY_OR_NOTHING = r"^(|\d{4}-\d{2}-\d{2})$"
+
+
 class IngestForm(_Form):
     """Ask every source of a region and append what is new to the observation store."""
+
+    replay_from: str = Field(
+        default="",
+        pattern=_DAY_OR_NOTHING,
+        description="Replay: walk the archive from this day, YYYY-MM-DD, day by day as if live. Empty: read all.",
+    )
+    replay_to: str = Field(
+        default="",
+        pattern=_DAY_OR_NOTHING,
+        description="Replay: last day, YYYY-MM-DD. Empty: the region's end.",
+    )
+
+    @model_validator(mode="after")
+    def _days_in_order(self) -> Self:
+        first, last = (date.fromisoformat(day) if day else None for day in (self.replay_from, self.replay_to))
+        if last is not None and (first is None or last <= first):
+            raise ValueError(f"a replay goes from an earlier to a later day, found {first} to {last}")
+        return self
+
+
+class QualityForm(_Form):
+    """Judge the stored observations of a region: availability, faults with reasons, and what a fault filter leaves."""
+
+    trials: int = Field(
+        default=100,
+        ge=0,
+        le=1000,
+        description="Steps, slow-slip events and spikes planted per size into the GNSS series; 0 plants none.",
+    )
 
 
 class CubeForm(_Form):

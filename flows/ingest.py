@@ -5,19 +5,24 @@ from pathlib import Path
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture
 from pydantic import BaseModel, Field
 
 from flows.forms import IngestForm
 from flows.settings import settings
 from tasks.cubes.store import ObservationStore, StoreBusy, StoreFull
 from tasks.ingest import IngestReport, ingest_source, simulate_archive, writing_turn
+from tasks.mirror import Mirrored, landing_of, mirror_source
 from tasks.progress import progress
 from tasks.regions import Region
+from tasks.replay import Replayed, replay_archive
 from tasks.simulation import region_of_world
-from tasks.sources.contract import SourceMissing, SourceUnavailable
+from tasks.sources.contract import SourceError, SourceMissing, SourceUnavailable
 from tasks.workspace import Workspace, folder_fingerprint
 
 RunLogger = logging.Logger | logging.LoggerAdapter[logging.Logger]
+Mirroring = PrefectFuture[Mirrored]
 _MESSAGES = 20
 
 
@@ -29,15 +34,23 @@ class IngestResult(BaseModel):
     reports: list[IngestReport]
 
 
-def archive_of(workspace: Workspace, region: Region, seed: int) -> Path:
-    """Return the folder that the region's sources read: the simulator's, or the recorded archive."""
+def archive_of(workspace: Workspace, region: Region, seed: int) -> Path | None:
+    """Return the folder that the region's sources read: the simulator's, or the recorded archive; None: ask services.
+
+    Raises
+    ------
+    SourceMissing
+        If there is neither an archive nor a service to ask.
+    """
     if region.simulation is not None:
         kept = workspace.simulated(region.store_name).is_dir()  # a folder may be removed to save room
         simulate = simulate_archive if kept else simulate_archive.with_options(refresh_cache=True)
         return Path(simulate(workspace, region, seed))
     if workspace.archive is None:
+        if any(source.service is not None for source in region.sources):
+            return None
         raise SourceMissing(
-            f"region {region.name!r} reads a recorded archive and none is given: "
+            f"region {region.name!r} names no live service and no recorded archive is given: "
             f"set QUAKECUBE_ARCHIVE, or run `make run REGION={region.name} ARCHIVE=<folder>`"
         )
     if not workspace.archive.is_dir():
@@ -45,12 +58,37 @@ def archive_of(workspace: Workspace, region: Region, seed: int) -> Path:
     return workspace.archive
 
 
-def _ask(workspace: Workspace, region: Region, group: str, archive: Path) -> IngestReport:
+def _ask(
+    workspace: Workspace, region: Region, group: str, archive: Path | None, mirrored: Mirroring | None
+) -> IngestReport:
+    """Read one source from the archive, or from where its service's payloads land; report what happened."""
+    if archive is not None:
+        return _read(workspace, region, group, archive)
+    if mirrored is None:
+        why = "no archive is given and the region file names no service for this source"
+        return IngestReport(group=group, status="unavailable", messages=[why])
+    mirrored.wait()
+    failure = "" if mirrored.state.is_completed() else _reason(mirrored.state)
+    config = next(s for s in region.sources if s.group == group)
+    root = landing_of(workspace, region, group)
+    if failure and not (root / config.path).exists():
+        return IngestReport(group=group, status="unavailable", messages=[failure])
+    # What landed before the service failed can be read all the same.
+    report = _read(workspace, region, group, root)
+    return report.model_copy(update={"messages": [failure, *report.messages]}) if failure else report
+
+
+def _reason(state: State) -> str:
+    error = state.result(raise_on_failure=False)
+    return str(error) if isinstance(error, SourceError) else f"{type(error).__name__}: {error}"
+
+
+def _read(workspace: Workspace, region: Region, group: str, archive: Path) -> IngestReport:
     config = next(s for s in region.sources if s.group == group)
     path = archive / config.path
     fingerprint = folder_fingerprint(path) if path.exists() else "absent"
     # what a former run stored is not read again, unless the store was removed since
-    known = ObservationStore(workspace.observations, region.store_name).read(group) is not None
+    known = ObservationStore(workspace.observations, region.store_name).has(group)
     ask = ingest_source if known else ingest_source.with_options(refresh_cache=True)
     state = ask(workspace, region, group, str(archive), fingerprint, return_state=True)
     if state.is_completed():
@@ -67,9 +105,14 @@ def _ask(workspace: Workspace, region: Region, group: str, archive: Path) -> Ing
 
 
 def _ask_and_log(
-    workspace: Workspace, region: Region, group: str, archive: Path, logger: RunLogger
+    workspace: Workspace,
+    region: Region,
+    group: str,
+    archive: Path | None,
+    mirrored: Mirroring | None,
+    logger: RunLogger,
 ) -> IngestReport:
-    report = _ask(workspace, region, group, archive)
+    report = _ask(workspace, region, group, archive, mirrored)
     size = " x ".join(f"{v} {k}" for k, v in report.sizes.items())
     logger.info("%-28s %-11s %s", report.group, report.status, size)
     for message in report.messages[:_MESSAGES]:
@@ -79,6 +122,33 @@ def _ask_and_log(
     return report
 
 
+def _ask_all(workspace: Workspace, region: Region, archive: Path | None) -> list[IngestReport]:
+    logger = get_run_logger()
+    groups = [source.group for source in region.sources]
+    with progress(f"ingest {region.name}", len(groups), "source") as told:
+        live = [s.group for s in region.sources if archive is None and s.service is not None]
+        # All services at once: they wait for the network, not for each other.
+        mirrors = {group: mirror_source.submit(workspace, region, group) for group in live}
+        return [
+            _ask_and_log(workspace, region, group, archive, mirrors.get(group), logger)
+            for group in told.over(groups)
+        ]
+
+
+def _replay(
+    workspace: Workspace, region: Region, config: IngestForm, archive: Path | None
+) -> list[IngestReport]:
+    if archive is None:
+        raise SourceMissing(f"region {region.name!r}: a replay walks a recorded archive, and none is given")
+    end = config.replay_to or region.end.isoformat()
+    replayed: Replayed = replay_archive(workspace, region, str(archive), config.replay_from, end)
+    store = ObservationStore(workspace.observations, region.store_name)
+    get_run_logger().info("%d days, %d snapshots", replayed.days, replayed.commits)
+    return [
+        IngestReport(group=group, status="stored", snapshot=replayed.snapshot) for group in store.groups()
+    ] + [IngestReport(group="replay", status="invalid", messages=[line]) for line in replayed.left_out]
+
+
 @flow(name="ingest", flow_run_name="ingest-{config.region}")
 def ingest(config: IngestForm) -> IngestResult:
     """Pull seismometer, GNSS, InSAR and weather data of a region into its observation store.
@@ -86,13 +156,14 @@ def ingest(config: IngestForm) -> IngestResult:
     A source that is down, empty or broken is reported and left out; the others go on. A full disk and a second
     writer end the run, and what was stored before stays.
     """
-    logger = get_run_logger()
     workspace = settings().workspace()
     region = region_of_world(config.region, workspace.conf, config.seed)
     archive = archive_of(workspace, region, config.seed)
-    groups = [source.group for source in region.sources]
-    with writing_turn(workspace), progress(f"ingest {region.name}", len(groups), "source") as told:
-        reports = [_ask_and_log(workspace, region, group, archive, logger) for group in told.over(groups)]
+    with writing_turn(workspace):
+        if config.replay_from:
+            reports = _replay(workspace, region, config, archive)
+        else:
+            reports = _ask_all(workspace, region, archive)
     create_table_artifact(
         key=f"ingest-{region.name.replace('_', '-')}",
         table=[

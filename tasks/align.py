@@ -6,7 +6,8 @@ from tasks.cubes.audit import audit_cube
 from tasks.cubes.build import build_groups
 from tasks.cubes.cluster import dask_cluster
 from tasks.cubes.shares import observed_share
-from tasks.cubes.store import CubeRef, CubeStore, ObservationStore
+from tasks.cubes.store import CubeRef, ObservationStore, open_cube
+from tasks.cubes.stream import stream_cube
 from tasks.progress import dask_progress
 from tasks.regions import Region
 from tasks.stage import stage
@@ -39,11 +40,11 @@ def align_cube(workspace: Workspace, region: Region, observations: str) -> CubeR
         told.doing = "audit"
         audited = audit_cube(region, lambda group: store.read(group, observations), groups)
         told.doing = "commit"
-        ref = CubeStore(workspace.cubes, region.store_name).write(groups, f"observations {observations}")
+        ref = stream_cube(workspace.cubes, region.store_name, groups, f"observations {observations}")
     labels = groups["labels"]
     return CubeReport(
         ref=ref,
         shape={str(k): int(v) for k, v in labels.sizes.items()},
-        modalities=observed_share(groups),
+        modalities=observed_share(open_cube(ref)),
         audited=[str(t) for t in audited],
     )

@@ -4,6 +4,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from filelock import FileLock
@@ -14,12 +15,19 @@ from pydantic import BaseModel, Field
 
 from tasks.cubes.store import ObservationStore, StoreBusy
 from tasks.progress import progress
-from tasks.regions import Region
+from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.simulation import load_simulation, simulate_world, write_archive
 from tasks.sources import open_source
-from tasks.sources.contract import SourceDataInvalid, SourceEmpty, SourceMissing, SourceUnavailable
+from tasks.sources.changes import ReadLog, inventory, link_view, to_read
+from tasks.sources.contract import (
+    SourceDataInvalid,
+    SourceDenied,
+    SourceEmpty,
+    SourceMissing,
+    SourceUnavailable,
+)
 from tasks.stage import content_key, stage
-from tasks.workspace import Workspace
+from tasks.workspace import Workspace, code_digest, digest
 
 _PATIENCE_S = 600.0
 # What a network disk or a server says when it may answer the next time.
@@ -73,10 +81,17 @@ def writing_turn(workspace: Workspace) -> Iterator[None]:
         yield
 
 
-def _only_unavailable(_task: Task[..., Any], _run: TaskRun, state: State) -> bool:
+def window_of(region: Region, config: SourceConfig) -> TimeWindow:
+    """Return the period that a source is asked for: catalogs start earlier than the cube."""
+    return region.catalog_window if config.modality == "catalog" else region.window
+
+
+def only_unavailable(_task: Task[..., Any], _run: TaskRun, state: State) -> bool:
     """Retry a service that did not answer, never a missing folder or a payload that is wrong."""
     try:
         state.result()
+    except (SourceMissing, SourceDenied):
+        return False
     except SourceUnavailable:
         return True
     except Exception:  # noqa: BLE001 - whatever else happened is not worth a second try
@@ -90,7 +105,7 @@ def _only_unavailable(_task: Task[..., Any], _run: TaskRun, state: State) -> boo
     retries=3,
     retry_delay_seconds=exponential_backoff(backoff_factor=2),
     retry_jitter_factor=0.5,
-    retry_condition_fn=_only_unavailable,
+    retry_condition_fn=only_unavailable,
     persist_result=True,
     cache_key_fn=content_key,
 )
@@ -109,14 +124,28 @@ def ingest_source(
         If nothing can be written; the store is as it was before.
     """
     config = next(s for s in region.sources if s.group == group)
-    window = region.catalog_window if config.modality == "catalog" else region.window
+    store = ObservationStore(workspace.observations, region.store_name)
+    path = Path(archive) / config.path
+    log = _read_log(workspace, region, config)
+    there = inventory(path) if path.exists() else {}
+    names = to_read(config.provider, there, log.seen()) if store.has(group) else None
+    unchanged = IngestReport(group=group, status="unchanged", snapshot=str(store.snapshot()))
+    if names is not None and not names:
+        return unchanged
+    root = Path(archive)
     try:
-        fetched = open_source(config.provider)(config, Path(archive), region, window)
+        with _shown(Path(archive), config.path, names) as root:
+            fetched = open_source(config.provider)(config, root, region, window_of(region, config))
     except SourceEmpty as empty:
+        if names is not None:  # what is new lies outside of the region or its period
+            log.keep(there)
+            return unchanged
         return IngestReport(group=group, status="empty", messages=[str(empty)])
     except SourceMissing as missing:
         return IngestReport(group=group, status="unavailable", messages=[str(missing)])
     except SourceDataInvalid as invalid:
+        if names is not None:  # what was stored before stays as it is
+            return unchanged.model_copy(update={"messages": [_told(invalid, root, archive)]})
         return IngestReport(group=group, status="invalid", messages=[str(invalid)])
     except OSError as error:
         if error.errno not in _TRANSIENT:
@@ -124,16 +153,47 @@ def ingest_source(
         raise SourceUnavailable(
             f"{error.filename or Path(archive) / config.path}: {error.strerror}"
         ) from error
-    store = ObservationStore(workspace.observations, region.store_name)
     try:
         before = store.snapshot()
         snapshot = store.write(group, fetched.dataset, is_damaged=bool(fetched.invalid))
     except ValueError as refused:
         return IngestReport(group=group, status="invalid", messages=[str(refused)])
+    # Payloads that were left out are read again each time, until they are mended.
+    bad = {Path(problem.path) for problem in fetched.invalid}
+    log.keep({name: stamp for name, stamp in there.items() if root / config.path / name not in bad})
     return IngestReport(
         group=group,
         status="unchanged" if snapshot == before else "stored",
         snapshot=snapshot,
         sizes={str(k): int(v) for k, v in fetched.dataset.sizes.items()},
-        messages=[str(problem) for problem in fetched.invalid],
+        messages=[_told(problem, root, archive) for problem in fetched.invalid],
     )
+
+
+def _told(problem: SourceDataInvalid, root: Path, archive: str) -> str:
+    """Return the complaint with the archive's path: a view of its new payloads was read."""
+    return str(problem).replace(str(root), archive)
+
+
+def _read_log(workspace: Workspace, region: Region, config: SourceConfig) -> ReadLog:
+    """Return the log of what was read of a source with this configuration, window, place and code."""
+    reader = {
+        "source": config.model_dump(mode="json"),
+        "bounds": region.bounds.model_dump(),
+        "code": code_digest("tasks"),
+    }
+    window = [str(moment) for moment in window_of(region, config)]
+    name = f"{config.modality}-{config.name}.json"
+    folder = workspace.observations / ".read" / region.store_name
+    return ReadLog(folder / name, digest(reader | {"window": window}))
+
+
+@contextmanager
+def _shown(archive: Path, path: str, names: set[str] | None) -> Iterator[Path]:
+    """Give a folder like `archive` that shows of `path` only the files `names`; `archive` itself for all of them."""
+    if names is None:
+        yield archive
+        return
+    with TemporaryDirectory(prefix="quakecube-") as view:
+        link_view(archive / path, names, Path(view) / path)
+        yield Path(view)

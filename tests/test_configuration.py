@@ -9,6 +9,7 @@ import pytest
 
 from fusion_models.config import load_model, load_training
 from tasks.regions import load_region
+from tasks.regions.region import load_vocabulary
 from tasks.scoring import load_scoring
 from tasks.simulation import load_simulation
 
@@ -19,6 +20,7 @@ LOADERS = {
     "training": load_training,
     "simulation": load_simulation,
     "scoring": lambda name, conf: load_scoring(conf, name),
+    "conf": lambda _name, conf: load_vocabulary(conf),
 }
 FILES = sorted((ROOT / "conf").rglob("*.yaml"))
 

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Mapping
+from typing import Final
 
 import xarray as xr
 from dask.base import compute
@@ -19,6 +20,7 @@ from tasks.cubes.weather import grid_weather
 from tasks.regions import Region
 
 logger = logging.getLogger(__name__)
+MEMORY_BYTES: Final = 1 << 30
 Read = Callable[[str], xr.Dataset | None]
 Sources = Mapping[str, xr.Dataset]
 Groups = dict[str, xr.Dataset]
@@ -107,7 +109,12 @@ def lazy_groups(region: Region, read: Read) -> Groups:
     return groups
 
 
-def build_groups(region: Region, read: Read) -> Groups:
-    """Return the groups of `lazy_groups`, computed by whatever Dask scheduler is set, and in memory."""
+def build_groups(region: Region, read: Read, memory_bytes: int = MEMORY_BYTES) -> Groups:
+    """Return the groups of `lazy_groups`, computed by whatever Dask scheduler is set if they fit into `memory_bytes`.
+
+    A larger cube stays lazy: `stream_cube` writes it while it is computed. Whoever looks at parts of it computes those.
+    """
     lazy = lazy_groups(region, read)
+    if sum(group.nbytes for group in lazy.values()) > memory_bytes:
+        return lazy
     return dict(zip(lazy, compute(*lazy.values()), strict=True))

@@ -1,13 +1,21 @@
 """What the catalog said of each day and cell: a feature as known at the time, and labels as known today."""
 
+from typing import Final
+
+import dask.array as da
 import numpy as np
 import xarray as xr
+from dask.delayed import delayed
 from numpy.typing import NDArray
 
 from tasks.cubes.clock import DAY, day_axis, day_number
 from tasks.cubes.grid import cell_index
 from tasks.cubes.merge import end_of_day, last_versions
+from tasks.cubes.recipe import recipe
 from tasks.regions import Region
+
+CHUNK_DAYS: Final = 256
+Floats = NDArray[np.float64]
 
 
 def grid_catalog(catalog: xr.Dataset, region: Region) -> xr.Dataset:
@@ -25,15 +33,14 @@ def grid_catalog(catalog: xr.Dataset, region: Region) -> xr.Dataset:
     known = last_versions(catalog, moment)
     day, cell = _bins(known, region)
     inside = (day >= 0) & (cell >= 0)
-    shape = (days.size, region.latitudes.size * region.longitudes.size)
-    count, energy = np.zeros(shape, np.float32), np.zeros(shape)
-    np.add.at(count, (day[inside], cell[inside]), 1)
-    np.add.at(energy, (day[inside], cell[inside]), 10 ** (1.5 * known["magnitude"].values[inside] + 4.8))
-    log_energy = np.log10(energy, out=np.full(shape, np.nan), where=energy > 0)
+    joules = 10 ** (1.5 * known["magnitude"].values[inside] + 4.8)
+    count = _sums(day[inside], cell[inside], np.ones(joules.size), region, np.float32)
+    energy = _sums(day[inside], cell[inside], joules, region, np.float64)
+    log_energy = da.map_blocks(_log10, energy, dtype=np.float32)
     return xr.Dataset(
         {
-            "event_count": (("time", "lat", "lon"), _maps(count, region), {"units": "1"}),
-            "log_energy": (("time", "lat", "lon"), _maps(log_energy, region), {"units": "log10(J)"}),
+            "event_count": (("time", "lat", "lon"), count, {"units": "1"}),
+            "log_energy": (("time", "lat", "lon"), log_energy, {"units": "log10(J)"}),
             "available_time": ("time", days + DAY + delay),
         },
         coords={"time": days, "lat": region.latitudes, "lon": region.longitudes},
@@ -49,12 +56,12 @@ def label_days(catalog: xr.Dataset, region: Region) -> xr.Dataset:
     latest = last_versions(catalog)
     day, cell = _bins(latest, region)
     inside = (day >= 0) & (cell >= 0) & (latest["magnitude"].values >= region.magnitude_completeness)
-    shape = (days.size, region.latitudes.size, region.longitudes.size)
-    count = np.zeros((days.size, shape[1] * shape[2]), np.int32)
-    np.add.at(count, (day[inside], cell[inside]), 1)
+    ones = np.ones(int(inside.sum()))
+    count = _sums(day[inside], cell[inside], ones, region, np.int32)
     return xr.Dataset(
-        {"event_count": (("time", "lat", "lon"), count.reshape(shape), {"units": "1"})},
+        {"event_count": (("time", "lat", "lon"), count, {"units": "1"})},
         coords={"time": days, "lat": region.latitudes, "lon": region.longitudes},
+        attrs={"recipe": recipe(region)},
     )
 
 
@@ -63,5 +70,42 @@ def _bins(catalog: xr.Dataset, region: Region) -> tuple[NDArray[np.int64], NDArr
     return day, cell_index(region, catalog["latitude"].values, catalog["longitude"].values)
 
 
-def _maps(flat: NDArray[np.floating], region: Region) -> NDArray[np.float32]:
-    return flat.reshape(flat.shape[0], region.latitudes.size, region.longitudes.size).astype(np.float32)
+def _sums(
+    day: NDArray[np.int64], cell: NDArray[np.int64], values: Floats, region: Region, dtype: type[np.generic]
+) -> da.Array:
+    """Return the sum of `values` per day and cell (time, lat, lon), 0 where there is none; lazily, by days."""
+    n_days = day_axis(region).size
+    shape = (region.latitudes.size, region.longitudes.size)
+    order = np.argsort(day, kind="stable")
+    bounds = np.append(np.arange(0, n_days, CHUNK_DAYS), n_days)
+    edges = np.searchsorted(day[order], bounds)
+    blocks = [
+        da.from_delayed(
+            delayed(_block)(
+                day[order[first:last]] - low,
+                cell[order[first:last]],
+                values[order[first:last]],
+                int(high - low),
+                shape,
+                dtype,
+            ),
+            (int(high - low), *shape),
+            dtype,
+        )
+        for low, high, first, last in zip(bounds[:-1], bounds[1:], edges[:-1], edges[1:], strict=True)
+    ]
+    sums: da.Array = da.concatenate(blocks)
+    return sums
+
+
+def _block(
+    day: NDArray[np.int64], cell: NDArray[np.int64], values: Floats, n_days: int, shape: tuple[int, int],
+    dtype: type[np.generic],
+) -> NDArray[np.generic]:  # fmt: skip
+    sums = np.zeros((n_days, shape[0] * shape[1]), dtype)
+    np.add.at(sums, (day, cell), values.astype(dtype))
+    return sums.reshape(n_days, *shape)
+
+
+def _log10(energy: Floats) -> NDArray[np.float32]:
+    return np.log10(energy, out=np.full(energy.shape, np.nan), where=energy > 0).astype(np.float32)

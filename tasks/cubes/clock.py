@@ -70,3 +70,19 @@ def known_at(dataset: xr.Dataset, moment: np.datetime64) -> xr.Dataset:
             missing = np.uint8(3) if array.dtype.kind == "u" else None
             changed[str(name)] = array.where(known) if missing is None else array.where(known, missing)
     return dataset.assign(changed)
+
+
+def arrivals(dataset: xr.Dataset, before: np.datetime64 | None, now: np.datetime64) -> xr.Dataset | None:
+    """Return the rows of an observation Dataset that changed after `before`, up to `now`, as known at `now`.
+
+    A row of a (time, station) group comes whole, with the stations that were known earlier, so that storing it loses
+    none. All that is known at `now` where `before` is None, and None where nothing arrived. Data without
+    `available_time` (static) arrive with the first call.
+    """
+    if "available_time" not in dataset.variables:
+        return dataset if before is None else None
+    available = dataset["available_time"]
+    new = available <= now if before is None else (available <= now) & (available > before)
+    dim = str(available.dims[0])
+    rows = np.flatnonzero(new.any([d for d in available.dims if d != dim]).values)
+    return known_at(dataset.isel({dim: rows}), now) if rows.size else None

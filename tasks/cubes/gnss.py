@@ -1,15 +1,18 @@
 """Daily GNSS positions of all providers on one day axis, less what the training period explains."""
 
+import json
 from collections.abc import Sequence
+from datetime import date
 from typing import Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.cubes.clock import NAT, day_axis, day_number, not_before_day_end, trailing_latest
-from tasks.cubes.harmonics import YEAR_DAYS, midas_trend, robust_fit, seasonal_design
+from tasks.cubes.harmonics import YEAR_DAYS, midas_trend, robust_fit, seasonal_design, seasonal_values
 from tasks.regions import Region
 
 COMPONENTS: Final = ("east", "north", "up")
@@ -18,7 +21,20 @@ COMMON_MODE_STATIONS: Final = 5
 Floats = NDArray[np.float64]
 
 
-def clean_gnss(sources: Sequence[xr.Dataset], region: Region) -> xr.Dataset:
+class GnssStatistics(BaseModel):
+    """What the training period says of each station: what is taken off its positions, whatever comes later."""
+
+    model_config = ConfigDict(frozen=True)
+
+    origin: date = Field(description="day from which the trend counts")
+    stations: dict[str, tuple[tuple[float, ...] | None, ...]] = Field(
+        description="station -> per component trend (m/yr), five seasonal terms (m), median (m); null: no fit"
+    )
+
+
+def clean_gnss(
+    sources: Sequence[xr.Dataset], region: Region, statistics: GnssStatistics | None = None
+) -> xr.Dataset:
     """Return `east north up` (time, station), m, less trend, seasonal terms and common mode; NaN where missing.
 
     Trend (median of one-year pairs) and annual and semi-annual terms come from the days before
@@ -29,16 +45,22 @@ def clean_gnss(sources: Sequence[xr.Dataset], region: Region) -> xr.Dataset:
 
     `available_time` (time, station) is the latest of all values that entered the day, those of the common mode
     and of the 60 days before included.
+
+    Parameters
+    ----------
+    statistics : GnssStatistics, optional
+        As an earlier call left them in `attrs["statistics"]` (JSON); then nothing is fitted, and `region` may start
+        later than the training period: days from the 61st on are what a call with all days gives, bit for bit.
     """
     days = day_axis(region)
     station, latitude, longitude, positions, known = _gather(sources, days)
-    training = days < np.datetime64(region.split.train_end)
-    fitted = np.zeros(station.size, dtype=bool)
-    for s in range(station.size):
-        for c in range(3):
-            cleaned = _without_trend(positions[c, :, s], days, training)
-            fitted[s] |= cleaned is not None and c < 2
-            positions[c, :, s] = np.nan if cleaned is None else cleaned
+    if statistics is None:
+        statistics = _fit_stations(station, positions, days, region)
+    fitted = np.array([str(name) in statistics.stations for name in station], dtype=bool)
+    for s in np.flatnonzero(fitted):
+        for c, fit in enumerate(statistics.stations[str(station[s])]):
+            column = positions[c, :, s]
+            positions[c, :, s] = np.nan if fit is None else _departure(column, days, fit, statistics.origin)
     positions, known = positions[:, :, fitted], known[:, fitted]
     for c in range(3):
         positions[c] -= _common_mode(positions[c])[:, None]
@@ -58,7 +80,13 @@ def clean_gnss(sources: Sequence[xr.Dataset], region: Region) -> xr.Dataset:
             "latitude": ("station", latitude[fitted], {"units": "degree_north"}),
             "longitude": ("station", longitude[fitted], {"units": "degree_east"}),
         },
+        attrs={"statistics": statistics.model_dump_json()},
     )
+
+
+def read_statistics(gnss: xr.Dataset) -> GnssStatistics:
+    """Return what `clean_gnss` took off the positions of `gnss`."""
+    return GnssStatistics.model_validate(json.loads(gnss.attrs["statistics"]))
 
 
 def _gather(
@@ -94,21 +122,43 @@ def _gather(
     return np.array(names, dtype=object), place[:, 0], place[:, 1], positions, known
 
 
-def _without_trend(
+def _fit_stations(
+    station: NDArray[np.object_], positions: Floats, days: NDArray[np.datetime64], region: Region
+) -> GnssStatistics:
+    """Return the fits of the stations that have a horizontal one."""
+    training = days < np.datetime64(region.split.train_end)
+    fits = {
+        str(name): tuple(_fit(positions[c, :, s], days, training) for c in range(len(COMPONENTS)))
+        for s, name in enumerate(station)
+    }
+    horizontal = {name: fit for name, fit in fits.items() if fit[0] is not None or fit[1] is not None}
+    return GnssStatistics(origin=region.start, stations=horizontal)
+
+
+def _fit(
     values: Floats, days: NDArray[np.datetime64], training: NDArray[np.bool_]
-) -> Floats | None:
-    """Return `values` (time,) less what was fitted on the training days; None if they do not suffice."""
+) -> tuple[float, ...] | None:
+    """Return trend, seasonal terms and median of `values` (time,) on the training days; None if they do not suffice."""
     trend = midas_trend(days[training], values[training])
     if not np.isfinite(trend):
         return None
-    years = (days - days[0]) / np.timedelta64(1, "D") / YEAR_DAYS
-    values = values - trend * years
+    days, values = days[training], values[training]
+    values = values - trend * _years(days, days[0])
     # Steps within the training period must not leak into the seasonal terms: take off the running year first.
-    local = pd.Series(values[training]).rolling(366, center=True, min_periods=100).median().to_numpy()
-    terms = robust_fit(seasonal_design(days[training]), values[training] - local)
-    seasonal: Floats = seasonal_design(days) @ terms
-    values = values - seasonal
-    return np.asarray(values - np.nanmedian(values[training]))
+    local = pd.Series(values).rolling(366, center=True, min_periods=100).median().to_numpy()
+    terms = robust_fit(seasonal_design(days), values - local)
+    centre = float(np.nanmedian(values - seasonal_values(days, terms)))
+    return (trend, *(float(term) for term in terms), centre)
+
+
+def _departure(values: Floats, days: NDArray[np.datetime64], fit: tuple[float, ...], origin: date) -> Floats:
+    """Return `values` (time,) less trend, seasonal terms and median."""
+    detrended = values - fit[0] * _years(days, np.datetime64(origin, "ns"))
+    return np.asarray(detrended - seasonal_values(days, np.array(fit[1:-1])) - fit[-1])
+
+
+def _years(days: NDArray[np.datetime64], origin: np.datetime64) -> Floats:
+    return np.asarray((days - origin) / np.timedelta64(1, "D") / YEAR_DAYS, dtype=np.float64)
 
 
 def _common_mode(positions: Floats) -> Floats:

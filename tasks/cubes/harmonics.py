@@ -17,6 +17,19 @@ def seasonal_design(days: NDArray[np.datetime64]) -> Floats:
     )
 
 
+def seasonal_values(days: NDArray[np.datetime64], terms: Floats) -> Floats:
+    """Return (time,) what the five `terms` of `seasonal_design` say of each day.
+
+    Summed term by term: a matrix product may round a day differently in a longer series, and a day's value must not
+    depend on how many days are asked for.
+    """
+    design = seasonal_design(days)
+    out = design[:, 0] * terms[0]
+    for k in range(1, design.shape[1]):
+        out = out + design[:, k] * terms[k]
+    return np.asarray(out)
+
+
 def robust_fit(design: Floats, values: Floats, steps: int = 8) -> Floats:
     """Return (term,) least squares with Huber weights (1.345 robust standard deviations; Huber 1964).
 

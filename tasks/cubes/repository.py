@@ -1,10 +1,11 @@
-"""One writer, atomic commits, readable history: what the observation store and the cube store share.
+"""Atomic commits and readable history: what the observation store and the cube store share.
 
-Only `store.py` uses this file. Icechunk on a local disk is not safe for two writers at once, so a file lock
-beside the repository lets one in at a time; a writer that dies releases it, and its chunks are never seen.
+Only `tasks/cubes` uses this file. Icechunk on a local disk is not safe for two writers at once, so a file lock
+beside the repository lets one in at a time; a writer that dies releases it, and its chunks are never seen. On an object
+store two writers race, and the one that comes second applies its change again to what the first made.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -14,15 +15,17 @@ import numpy as np
 import xarray as xr
 import zarr
 from filelock import FileLock, Timeout
-from icechunk import IcechunkError
+from icechunk import ConflictError, IcechunkError
 
-_CHUNK_ELEMENTS: Final = 1 << 20
-_TIME_ENCODING: Final = {
-    "units": "nanoseconds since 1970-01-01",
-    "dtype": "int64",
-    "calendar": "proleptic_gregorian",
-}
-_ROWS: Final = ("time", "event", "record", "pair")
+from tasks.cubes.layout import HIDDEN, canonical, drop_group, put_group, row_dimension_of
+from tasks.cubes.storage import Bucket, is_bucket, probe
+
+__all__ = ["Repository", "StoreBusy", "StoreFull", "UnknownSnapshot", "drop_group", "put_group"]
+
+_DASK_ELEMENTS: Final = 1 << 20
+# Chunk references in one manifest: the last manifest is written anew by each append.
+_MANIFEST_CHUNKS: Final = 32
+_ATTEMPTS: Final = 50
 _FULL: Final = ("No space left", "os error 28", "File too large", "os error 27", "quota", "os error 122")
 
 
@@ -43,36 +46,62 @@ class UnknownSnapshot(KeyError):
 
 
 class Repository:
-    """An Icechunk repository in the folder `root`/`name` with a lock file `root`/`name`.lock."""
+    """An Icechunk repository in the folder `root`/`name` with a lock file `root`/`name`.lock, or in a bucket.
 
-    def __init__(self, root: Path, name: str) -> None:
-        self.path = root / name
-        self.lock_path = root / f"{name}.lock"
+    Parameters
+    ----------
+    root : Path or str
+        A folder, or `s3://bucket/prefix?endpoint=...` (see `Bucket.parse`).
+    """
+
+    def __init__(self, root: Path | str, name: str) -> None:
+        self._name = name
+        self._bucket = Bucket.parse(str(root)) if is_bucket(root) else None
+        self.path: Path | str = f"{root}#{name}" if self._bucket else Path(root) / name
+        self.lock_path = Path(root) / f"{name}.lock"
         # Icechunk warns on stdout's terminal about concurrent local commits, which the lock excludes.
         icechunk.set_logs_filter("error")
 
     def exists(self) -> bool:
         """Tell whether anything was ever written."""
-        return (self.path / "repo").exists() or (self.path / "refs").exists()
+        if isinstance(self.path, Path):
+            return (self.path / "repo").exists() or (self.path / "refs").exists()
+        return icechunk.Repository.exists(self._storage())
 
     def open(self) -> icechunk.Repository:
         """Return the repository, made if it is not there (make it under `writing` only).
 
-        Manifests are split every 1,000 chunks of the growing axis, so that a late append stays cheap.
+        Manifests are split along the growing axis, so that a late append stays cheap.
+
+        Raises
+        ------
+        StoreUnsafe
+            If it lies in an object store that would lose commits.
         """
+        if self._bucket is not None:
+            probe(self._bucket)
         splitting = icechunk.ManifestSplittingConfig.from_dict(
-            {icechunk.ManifestSplitCondition.AnyArray(): {icechunk.ManifestSplitDimCondition.Axis(0): 1000}}
+            {
+                icechunk.ManifestSplitCondition.AnyArray(): {
+                    icechunk.ManifestSplitDimCondition.Axis(0): _MANIFEST_CHUNKS
+                }
+            }
         )
+        # Manifests are read when one of their chunks is: read ahead, they make an append pay for the whole history.
+        preload = icechunk.ManifestPreloadConfig(max_total_refs=0)
         config = icechunk.RepositoryConfig(
-            manifest=icechunk.ManifestConfig(splitting=splitting), inline_chunk_threshold_bytes=512
+            manifest=icechunk.ManifestConfig(preload=preload, splitting=splitting),
+            inline_chunk_threshold_bytes=512,
         )
-        storage = icechunk.local_filesystem_storage(str(self.path))
-        return icechunk.Repository.open_or_create(storage, config=config)
+        return icechunk.Repository.open_or_create(self._storage(), config=config)
 
     def snapshot(self) -> str | None:
         """Return the id of the newest snapshot; None before the first write."""
-        history = self.history()
-        return history[0][0] if history else None
+        if not self.exists():
+            return None
+        repository = self.open()
+        tip = repository.lookup_branch("main")
+        return None if repository.lookup_snapshot(tip).parent_id is None else str(tip)
 
     def history(self) -> list[tuple[str, str]]:
         """Return (snapshot id, message) of each commit, newest first, without the empty first one."""
@@ -82,16 +111,10 @@ class Repository:
 
     def groups(self, snapshot: str | None = None) -> list[str]:
         """Return the paths of the groups that hold arrays, sorted."""
-        if not self.exists():
-            return []
-        try:
-            members = zarr.open_group(self._reader(snapshot), mode="r").members(max_depth=None)
-        except zarr.errors.GroupNotFoundError:
-            return []
-        return sorted({path.rpartition("/")[0] for path, node in members if isinstance(node, zarr.Array)})
+        return groups_of(self.reader(snapshot)) if self.exists() else []
 
     def read(self, group: str, snapshot: str | None = None) -> xr.Dataset | None:
-        """Return `group` lazily, in stored chunks, at `snapshot` (default: newest); None if absent.
+        """Return `group` lazily at `snapshot` (default: newest); None if absent.
 
         Raises
         ------
@@ -102,13 +125,26 @@ class Repository:
             if snapshot is not None:
                 raise UnknownSnapshot(f"{self.path}: expected snapshot {snapshot!r}, found no repository")
             return None
-        try:
-            dataset = xr.open_zarr(self._reader(snapshot), group=group, consolidated=False)
-        except zarr.errors.GroupNotFoundError:
-            return None
-        # Variable-length strings come back as StringDType, which object comparisons do not expect.
-        # Zarr lists arrays in no order; who stacks variables needs one.
-        return canonical(dataset[sorted(map(str, dataset.data_vars))])
+        return open_group(self.reader(snapshot), group)
+
+    def change(self, message: str, apply: Callable[[icechunk.Session], None], timeout_s: float) -> None:
+        """Commit what `apply` does to a session; do it again to the newer state if another writer was first.
+
+        Raises
+        ------
+        StoreBusy
+            If another writer held the lock for `timeout_s` seconds, or was first fifty times in a row.
+        StoreFull
+            If the disk is full; the branch stays where it was.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                with self.writing(message, timeout_s) as session:
+                    apply(session)
+            except ConflictError:
+                continue
+            return
+        raise StoreBusy(f"{self.path}: other writers were first {_ATTEMPTS} times; start again later")
 
     @contextmanager
     def writing(self, message: str, timeout_s: float) -> Iterator[icechunk.Session]:
@@ -120,14 +156,17 @@ class Repository:
             If another writer held the lock for `timeout_s` seconds.
         StoreFull
             If the disk is full; the branch stays where it was.
+        ConflictError
+            If, on an object store, another writer committed meanwhile.
         """
+        if self._bucket is not None:
+            with self._session(message) as session:
+                yield session
+            return
         try:
             self.lock_path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.lock_path, timeout=timeout_s):
-                session = self.open().writable_session("main")
+            with FileLock(self.lock_path, timeout=timeout_s), self._session(message) as session:
                 yield session
-                if session.has_uncommitted_changes:
-                    session.commit(message)
         except Timeout as busy:
             raise StoreBusy(
                 f"{self.lock_path}: another writer has held this lock for {timeout_s:g} s; "
@@ -141,7 +180,26 @@ class Repository:
                 "free some space and start again"
             ) from error
 
-    def _reader(self, snapshot: str | None) -> icechunk.IcechunkStore:
+    @contextmanager
+    def _session(self, message: str) -> Iterator[icechunk.Session]:
+        session = self.open().writable_session("main")
+        yield session
+        if session.has_uncommitted_changes:
+            session.commit(message)
+
+    def _storage(self) -> icechunk.Storage:
+        if self._bucket is not None:
+            return self._bucket.storage(self._name)
+        return icechunk.local_filesystem_storage(str(self.path))
+
+    def reader(self, snapshot: str | None = None) -> icechunk.IcechunkStore:
+        """Return the Zarr store of `snapshot` (default: newest), read only.
+
+        Raises
+        ------
+        UnknownSnapshot
+            If the repository holds no such snapshot.
+        """
         repository = self.open()
         if snapshot is None:
             return repository.readonly_session("main").store
@@ -153,46 +211,49 @@ class Repository:
             ) from error
 
 
-def put_group(session: icechunk.Session, group: str, dataset: xr.Dataset) -> None:
-    """Write `dataset` as the whole of `group`: times as int64 ns, flags without fill value, about 1 M a chunk."""
-    plain = canonical(dataset.compute().drop_encoding())
-    encoding: dict[str, dict[str, object]] = {}
-    for name, array in plain.variables.items():
-        own: dict[str, object] = dict(_TIME_ENCODING) if array.dtype.kind == "M" else {}
-        if array.ndim:
-            own["chunks"] = _chunks(array)
-        encoding[str(name)] = own
-    plain.to_zarr(session.store, group=group, mode="w", encoding=encoding, consolidated=False)
+def groups_of(store: icechunk.IcechunkStore) -> list[str]:
+    """Return the paths of the groups in `store` that hold arrays, sorted."""
+    try:
+        members = zarr.open_group(store, mode="r").members(max_depth=None)
+    except zarr.errors.GroupNotFoundError:
+        return []
+    return sorted({path.rpartition("/")[0] for path, node in members if isinstance(node, zarr.Array)})
 
 
-def drop_group(session: icechunk.Session, group: str) -> None:
-    """Remove `group` from the next snapshot; earlier ones keep it."""
-    del zarr.open_group(session.store, mode="a")[group]
+def open_group(
+    store: icechunk.IcechunkStore, group: str, rows: dict[str, slice] | None = None
+) -> xr.Dataset | None:
+    """Return `group` of `store` lazily, in the order in which its rows are stored; None if absent.
+
+    Arrays are not Dask's yet, so that a selection reads the chunks it touches; see `in_chunks`. With `rows` only
+    those are there, and only their part of the axes is read.
+    """
+    try:
+        dataset: xr.Dataset = xr.open_zarr(
+            store,
+            group=group,
+            consolidated=False,
+            chunks=None,
+            drop_variables=HIDDEN,
+            create_default_indexes=False,
+        )
+    except zarr.errors.GroupNotFoundError:
+        return None
+    dataset = dataset.isel(rows or {})
+    axes = {str(name): (str(name), dataset[name].values, dataset[name].attrs) for name in dataset.dims
+            if name in dataset.coords}  # fmt: skip
+    # Zarr lists arrays in no order; who stacks variables needs one.
+    return dataset.drop_vars(axes).assign_coords(axes)[sorted(map(str, dataset.data_vars))]
 
 
-def extend_group(session: icechunk.Session, group: str, rows: xr.Dataset, dim: str) -> None:
-    """Append `rows` to `group` along `dim`; their other axes must be the stored ones."""
-    fixed = [n for n, v in rows.variables.items() if dim not in v.dims]
-    plain = canonical(rows.drop_vars(fixed).drop_encoding())
-    plain.to_zarr(session.store, group=group, append_dim=dim, consolidated=False)
-
-
-def _chunks(array: xr.Variable) -> tuple[int, ...]:
-    shape = [max(1, size) for size in array.shape]
-    if array.dims[0] in _ROWS:
-        rest = int(np.prod(shape[1:], dtype=np.int64))
-        # Not the length of the first write: that would make every later append of a few rows a tiny chunk.
-        shape[0] = max(1, min(4096 if array.ndim > 1 else 65536, _CHUNK_ELEMENTS // rest))
-    return tuple(shape)
-
-
-def canonical(dataset: xr.Dataset) -> xr.Dataset:
-    """Return `dataset` with ns times and object strings, as it reads back; Dask arrays stay lazy."""
-    changed: dict[str, xr.Variable] = {}
-    for name, array in dataset.variables.items():
-        if array.dtype.kind == "M" and array.dtype != np.dtype("datetime64[ns]"):
-            changed[str(name)] = array.astype("datetime64[ns]")
-        elif array.dtype.kind in "UT" or not isinstance(array.dtype, np.dtype):
-            changed[str(name)] = array.astype(object)
-    coords = {n: v for n, v in changed.items() if n in dataset.coords}
-    return dataset.assign_coords(coords).assign({n: v for n, v in changed.items() if n not in dataset.coords})
+def in_chunks(dataset: xr.Dataset) -> xr.Dataset:
+    """Return `dataset` with Dask chunks of about a million values: stored chunks are shorter than a task is worth."""
+    rows = row_dimension_of(dataset)
+    chunks: dict[str, int] = {str(name): -1 for name in dataset.dims}
+    if rows is not None:
+        rest = max(
+            (int(np.prod([n for d, n in v.sizes.items() if d != rows])) for v in dataset.values()), default=1
+        )
+        chunks[rows] = 1 << (max(1, _DASK_ELEMENTS // max(1, rest)).bit_length() - 1)
+    # Variable-length strings come back as StringDType, which object comparisons do not expect.
+    return canonical(dataset.chunk(chunks))

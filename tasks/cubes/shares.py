@@ -1,9 +1,13 @@
 """How much of each modality was observed: the numbers that a reader needs before believing a fusion."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 import xarray as xr
+
+# A large cube is looked at in pieces, computed or read as they come.
+BLOCK_DAYS: Final = 256
 
 
 def observed_share(groups: Mapping[str, xr.Dataset]) -> dict[str, float]:
@@ -28,15 +32,18 @@ def observed_share(groups: Mapping[str, xr.Dataset]) -> dict[str, float]:
 
 
 def _daily_share(group: xr.Dataset) -> float:
-    seen: np.ndarray | None = None
-    for name, array in group.data_vars.items():
-        if name == "available_time":
-            continue
-        finite = np.isfinite(array.values)
-        if "feature" in array.dims:
-            finite = finite.any(axis=array.dims.index("feature"))
-        seen = finite if seen is None else seen | finite
-    return 0.0 if seen is None or seen.size == 0 else float(seen.mean())
+    seen = total = 0
+    for start in range(0, group.sizes["time"], BLOCK_DAYS):
+        days = group.drop_vars("available_time").isel(time=slice(start, start + BLOCK_DAYS)).compute()
+        finite = [np.isfinite(array.values) for array in days.data_vars.values()]
+        finite = [
+            each.any(axis=array.dims.index("feature")) if "feature" in array.dims else each
+            for each, array in zip(finite, days.data_vars.values(), strict=True)
+        ]
+        if finite:
+            any_variable = np.logical_or.reduce(finite)
+            seen, total = seen + int(any_variable.sum()), total + any_variable.size
+    return seen / total if total else 0.0
 
 
 def _catalog_share(catalog: xr.Dataset, grid: xr.Dataset) -> float:

@@ -1,24 +1,27 @@
 """Where observations and cubes are kept: Icechunk repositories, one per region, nothing ever overwritten."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+import icechunk
 import numpy as np
 import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field
 
 from fusion_models.data.asof import CubeData
-from tasks.cubes.append import is_prefix, merge_rows, row_dimension, without_losses
+from tasks.cubes.append import in_order, row_dimension, sorted_unique
+from tasks.cubes.blocks import TailDoesNotFit, content_sha256, store_group
+from tasks.cubes.changes import first_changes
+from tasks.cubes.grow import GrowingGroup, rows_since
+from tasks.cubes.layout import canonical, drop_group, put_group
 from tasks.cubes.repository import (
     Repository,
     StoreBusy,
     StoreFull,
     UnknownSnapshot,
-    canonical,
-    drop_group,
-    extend_group,
-    put_group,
+    groups_of,
+    in_chunks,
+    open_group,
 )
 from tasks.regions import Region, TimeWindow
 
@@ -28,9 +31,12 @@ __all__ = [
     "ObservationStore",
     "StoreBusy",
     "StoreFull",
+    "TailDoesNotFit",
     "UnknownSnapshot",
+    "content_sha256",
     "load_cube",
     "open_cube",
+    "read_store",
 ]
 
 
@@ -45,9 +51,17 @@ class CubeRef(BaseModel):
 
 
 class ObservationStore:
-    """The observations of `region` below the folder `root`, one group per source (`<modality>/<name>`)."""
+    """The observations of `region` below `root`, one group per source (`<modality>/<name>`).
 
-    def __init__(self, root: Path, region: str) -> None:
+    Parameters
+    ----------
+    root : Path or str
+        A folder, or the address of a bucket (see `tasks.cubes.storage.Bucket`).
+    region : str
+        Name of the repository.
+    """
+
+    def __init__(self, root: Path | str, region: str) -> None:
         self._repository = Repository(root, region)
 
     def write(
@@ -61,10 +75,11 @@ class ObservationStore:
     ) -> str:
         """Add a provider's answer to `group` and return the id of the snapshot that holds it.
 
-        Rows join by key (see `merge_rows`). The same answer twice commits nothing and returns the same id;
-        later rows are appended; a revised value makes a new snapshot, and the old one stays readable. `window` only
-        goes into the commit's message: rows of a window that the provider no longer sends stay. `is_damaged` says
-        that some payloads could not be read: a record that lacks a channel for it does not replace a stored whole one.
+        Rows join by key (see `GrowingGroup.join`), at the price of the answer: later rows are appended, late and
+        revised ones change their own chunks. The same answer twice commits nothing and returns the same id; the old
+        snapshots stay readable. `window` only goes into the commit's message: rows of a window that the provider no
+        longer sends stay. `is_damaged` says that some payloads could not be read: a record that lacks a channel for
+        it does not replace a stored whole one.
 
         Raises
         ------
@@ -75,32 +90,75 @@ class ObservationStore:
         """
         period = f" {window.start}..{window.end}" if window is not None else ""
         dim = row_dimension(dataset)
-        with self._repository.writing(f"{group}{period}", timeout_s) as session:
-            stored = self._repository.read(group)
-            old = stored.load() if stored is not None else None
+        answer = canonical(dataset)
+        if dim is not None:
+            answer = sorted_unique(answer, dim).load()
+
+        def apply(session: icechunk.Session) -> None:
+            if dim is None:
+                stored = open_group(session.store, group)
+                if stored is None or not in_chunks(stored).compute().identical(answer.load()):
+                    put_group(session, group, answer)
+                return
+            growing = GrowingGroup.open(session, group, dim)
+            if growing is None:
+                GrowingGroup.create(session, group, dim, answer)
+                return
             try:
-                answer = canonical(dataset)
-                if is_damaged and old is not None:
-                    answer = without_losses(old, answer)
-                merged = merge_rows(old, answer)
+                growing.join(answer, is_damaged=is_damaged)
             except ValueError as error:
                 raise ValueError(f"{self._repository.path}, group {group!r}: {error}") from error
-            if old is None or dim is None or not is_prefix(old, merged, dim):
-                if old is None or not old.identical(merged):
-                    put_group(session, group, merged)
-            elif merged.sizes[dim] > old.sizes[dim]:
-                extend_group(session, group, merged.isel({dim: slice(old.sizes[dim], None)}), dim)
+
+        self._repository.change(f"{group}{period}", apply, timeout_s)
         return str(self.snapshot())
+
+    def has(self, group: str) -> bool:
+        """Tell whether anything is stored in `group`, without reading any of it."""
+        return group in self.groups()
 
     def read(self, group: str, snapshot: str | None = None) -> xr.Dataset | None:
         """Return `group` lazily, with Dask chunks, at `snapshot` (default: newest); None if it is not there.
+
+        Rows come in the order of their times (events: of origin), stations by name, whatever arrived when.
 
         Raises
         ------
         UnknownSnapshot
             If the store holds no such snapshot.
         """
-        return self._repository.read(group, snapshot)
+        stored = self._repository.read(group, snapshot)
+        return None if stored is None else in_chunks(in_order(stored))
+
+    def read_since(self, group: str, since: np.datetime64, snapshot: str | None = None) -> xr.Dataset | None:
+        """Return of a group of times or records the rows from `since` on, as `read` does, at the price of those rows.
+
+        Of a catalog all rows in the order of their arrival, of which a selection costs what it selects: which of
+        them matter from a time on is for the merge to say.
+
+        Raises
+        ------
+        UnknownSnapshot
+            If the store holds no such snapshot.
+        """
+        if not self._repository.exists():
+            return None
+        store = self._repository.reader(snapshot)
+        if group.startswith("catalog/"):
+            return open_group(store, group)
+        dim = "record" if group.startswith("waveform/") else "time"
+        rows = rows_since(store, group, dim, since)
+        stored = None if rows is None else open_group(store, group, rows)
+        if stored is None:
+            return None
+        late = np.flatnonzero(stored["time"].values >= since)
+        return in_chunks(in_order(stored.isel({dim: late})))
+
+    def changes(self, before: str, after: str | None = None) -> dict[str, np.datetime64]:
+        """Return for each group that differs between two snapshots the first time about which it says something else.
+
+        See `tasks.cubes.changes.first_changes`.
+        """
+        return first_changes(self._repository, before, after)
 
     def groups(self, snapshot: str | None = None) -> list[str]:
         """Return the names of the groups stored, sorted."""
@@ -116,32 +174,54 @@ class ObservationStore:
 
 
 class CubeStore:
-    """The cubes of `region` below the folder `root`."""
+    """The cubes of `region` below `root` (a folder or the address of a bucket)."""
 
-    def __init__(self, root: Path, region: str) -> None:
+    def __init__(self, root: Path | str, region: str) -> None:
         self._root, self._region = root, region
         self._repository = Repository(root, region)
 
     def write(self, groups: Mapping[str, xr.Dataset], message: str, *, timeout_s: float = 60.0) -> CubeRef:
         """Compute and commit all of `groups` as one snapshot; equal content commits nothing new.
 
-        A group that an earlier cube had and this one lacks is removed. Content is compared by a SHA-256 that
-        each group carries in `attrs["content_sha256"]`.
+        A group that an earlier cube had and this one lacks is removed; of the others the blocks that differ are written
+        (see `store_group`).
 
         Raises
         ------
         StoreBusy, StoreFull
             See `Repository.writing`; no part of the cube is then visible.
         """
-        with self._repository.writing(message, timeout_s) as session:
-            for name in set(self._repository.groups()) - set(groups):
+        computed = {name: group.compute() for name, group in groups.items()}
+        return self.write_tails(
+            {name: (0, group) for name, group in computed.items()}, message, timeout_s=timeout_s
+        )
+
+    def write_tails(
+        self, tails: Mapping[str, tuple[int, xr.Dataset] | None], message: str, *, timeout_s: float = 60.0
+    ) -> CubeRef:
+        """Commit a cube of which each group is its first rows as stored, followed by new ones.
+
+        Parameters
+        ----------
+        tails : mapping of group name to (number of rows that stay, Dataset in memory of those after them)
+            None leaves a group as it is stored; groups that are not named are removed.
+
+        Raises
+        ------
+        TailDoesNotFit
+            If a stored group cannot take its new end; nothing is then committed.
+        StoreBusy, StoreFull
+            See `Repository.writing`; no part of the cube is then visible.
+        """
+
+        def apply(session: icechunk.Session) -> None:
+            for name in set(groups_of(session.store)) - set(tails):
                 drop_group(session, name)
-            for name, group in groups.items():
-                computed = canonical(group.compute())
-                digest = content_sha256(computed)
-                stored = self._repository.read(name)
-                if stored is None or stored.attrs.get("content_sha256") != digest:
-                    put_group(session, name, computed.assign_attrs(content_sha256=digest))
+            for name, tail in tails.items():
+                if tail is not None:
+                    store_group(session, name, tail[1], tail[0])
+
+        self._repository.change(message, apply, timeout_s)
         return CubeRef(uri=str(self._root), region=self._region, snapshot=str(self._repository.snapshot()))
 
     def latest(self) -> CubeRef | None:
@@ -151,24 +231,44 @@ class CubeStore:
             return None
         return CubeRef(uri=str(self._root), region=self._region, snapshot=snapshot)
 
+    def history(self) -> list[tuple[str, str]]:
+        """Return (snapshot id, message), newest first."""
+        return self._repository.history()
 
-def open_cube(ref: CubeRef) -> dict[str, xr.Dataset]:
+
+def open_cube(ref: CubeRef, *, in_tasks: bool = True) -> dict[str, xr.Dataset]:
     """Return the groups of the cube `ref`, lazily.
+
+    Parameters
+    ----------
+    in_tasks : bool
+        With Dask arrays; without, a selection reads the chunks that it touches and no more.
 
     Raises
     ------
     UnknownSnapshot
         If there is no such cube.
     """
-    repository = Repository(Path(ref.uri), ref.region)
+    repository = Repository(ref.uri, ref.region)
     if not repository.exists():
         raise UnknownSnapshot(f"{repository.path}: expected the cube {ref.snapshot!r}, found no repository")
     groups: dict[str, xr.Dataset] = {}
     for name in repository.groups(ref.snapshot):
         dataset = repository.read(name, ref.snapshot)
         if dataset is not None:
-            groups[name] = dataset
+            groups[name] = in_chunks(dataset) if in_tasks else dataset
     return groups
+
+
+def read_store(ref: CubeRef) -> icechunk.IcechunkStore:
+    """Return the Zarr store of the cube `ref`, read only, for readers of single chunks.
+
+    Raises
+    ------
+    UnknownSnapshot
+        If there is no such cube.
+    """
+    return Repository(ref.uri, ref.region).reader(ref.snapshot)
 
 
 def load_cube(ref: CubeRef, region: Region) -> CubeData:
@@ -196,18 +296,3 @@ def load_cube(ref: CubeRef, region: Region) -> CubeData:
         region=region.name,
         snapshot=ref.snapshot,
     )
-
-
-def content_sha256(dataset: xr.Dataset) -> str:
-    """Return the SHA-256 of names, dimensions, types, values and attributes (all but itself) of `dataset`."""
-    digest = hashlib.sha256()
-    attributes = {k: v for k, v in dataset.attrs.items() if k != "content_sha256"}
-    digest.update(repr(sorted(attributes.items())).encode())
-    for name in sorted(map(str, dataset.variables)):
-        array = dataset.variables[name]
-        digest.update(f"{name}{array.dims}{array.shape}{array.dtype}{sorted(array.attrs.items())}".encode())
-        values = np.ascontiguousarray(array.values)
-        digest.update(
-            "\x00".join(map(str, values.ravel())).encode() if values.dtype == object else values.tobytes()
-        )
-    return digest.hexdigest()

@@ -18,12 +18,18 @@ MAXIMUM_VARIANCE: Final = 25.0
 # Stations further than this many smoothing distances weigh less than 1 % (Shen et al. 2015).
 REACH: Final = 2.15
 CHUNK_DAYS: Final = 256
+# Cells solved at once: some thirty arrays (time, cell) exist in between.
+CHUNK_CELLS: Final = 1024
 OUTPUTS: Final = ("east_rate", "north_rate", "up_rate", "dilatation_rate", "shear_rate")
 Floats = NDArray[np.float64]
 
 
 def strain_rates(
-    gnss: xr.Dataset, region: Region, window_days: int = WINDOW_DAYS, smoothing_km: float | None = None
+    gnss: xr.Dataset,
+    region: Region,
+    window_days: int = WINDOW_DAYS,
+    smoothing_km: float | None = None,
+    warm_up_days: int = 0,
 ) -> xr.Dataset:
     """Return rates (time, lat, lon) over the `window_days` days that end with each day, lazily.
 
@@ -36,6 +42,8 @@ def strain_rates(
     smoothing_km : float, optional
         Distance D of the Gaussian weight exp(-r2/D2) (Shen, Jackson and Ge 1996; Shen et al. 2015);
         default `smoothing_distance_km`.
+    warm_up_days : int
+        First days of `gnss` that only serve the windows of the others and have no rates themselves.
 
     Returns
     -------
@@ -49,15 +57,16 @@ def strain_rates(
     latitude, longitude = gnss["latitude"].values, gnss["longitude"].values
     distance = smoothing_km if smoothing_km is not None else smoothing_distance_km(latitude, longitude)
     rates = [
-        station_rates(gnss[name].values.astype(np.float64), window_days) for name in ("east", "north", "up")
+        station_rates(gnss[name].values.astype(np.float64), window_days)[warm_up_days:]
+        for name in ("east", "north", "up")
     ]
     arrays = [
         xr.DataArray(rate, dims=("time", "station")).chunk(time=CHUNK_DAYS, station=-1) for rate in rates
     ]
     results = velocity_maps(arrays, latitude, longitude, region, distance)
     known = np.where(np.isfinite(gnss["east"].values), gnss["available_time"].values.astype(np.int64), NAT)
-    days = gnss["time"].values
-    available = trailing_latest(known.max(axis=1, initial=NAT), window_days)
+    days = gnss["time"].values[warm_up_days:]
+    available = trailing_latest(known.max(axis=1, initial=NAT), window_days)[warm_up_days:]
     data = {name: result.assign_attrs(units="1/yr" if name.endswith(("dilatation_rate", "shear_rate")) else "m/yr")
             for name, result in zip(OUTPUTS, results, strict=True)}  # fmt: skip
     return xr.Dataset(
@@ -153,17 +162,23 @@ def _gradients(
     horizontal = (np.isfinite(east_rate) & np.isfinite(north_rate)).astype(np.float64)
     # A network without vertical positions still has a horizontal gradient.
     vertical_known = bool(seen.any())
-    inside = (weight > 0).astype(np.float64)
-    normal = _normal(horizontal, inside, east, north, weight)
-    v_e = _solve(normal, east_rate, horizontal, east, north, weight)
-    v_n = _solve(normal, north_rate, horizontal, east, north, weight)
-    if vertical_known:
-        up = _solve(_normal(seen, inside, east, north, weight), up_rate, seen, east, north, weight)[0]
-    else:
-        up = np.full_like(v_e[0], np.nan)
-    dilatation = (v_e[1] + v_n[2]) / scale_m
-    shear = np.hypot((v_e[1] - v_n[2]) / 2, (v_e[2] + v_n[1]) / 2) / scale_m
-    return tuple(a.reshape(-1, *shape).astype(np.float32) for a in (v_e[0], v_n[0], up, dilatation, shear))
+    out = tuple(np.empty((*east_rate.shape[:-1], east.shape[1]), np.float32) for _ in OUTPUTS)
+    for start in range(0, east.shape[1], CHUNK_CELLS):
+        part = slice(start, start + CHUNK_CELLS)
+        e, n, w = east[:, part], north[:, part], weight[:, part]
+        inside = (w > 0).astype(np.float64)
+        normal = _normal(horizontal, inside, e, n, w)
+        v_e = _solve(normal, east_rate, horizontal, e, n, w)
+        v_n = _solve(normal, north_rate, horizontal, e, n, w)
+        if vertical_known:
+            up = _solve(_normal(seen, inside, e, n, w), up_rate, seen, e, n, w)[0]
+        else:
+            up = np.full_like(v_e[0], np.nan)
+        dilatation = (v_e[1] + v_n[2]) / scale_m
+        shear = np.hypot((v_e[1] - v_n[2]) / 2, (v_e[2] + v_n[1]) / 2) / scale_m
+        for target, values in zip(out, (v_e[0], v_n[0], up, dilatation, shear), strict=True):
+            target[..., part] = values
+    return tuple(array.reshape(-1, *shape) for array in out)
 
 
 def _normal(seen: Floats, inside: Floats, east: Floats, north: Floats, weight: Floats) -> tuple[Floats, ...]:

@@ -1,23 +1,43 @@
 """Weather as daily standardised anomalies on the grid, from gridded analyses and from stations alike."""
 
+import json
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import dask.array as da
 import numpy as np
-import pandas as pd
 import xarray as xr
+from dask.delayed import delayed
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.cubes.clock import NAT, day_axis, day_number, not_before_day_end, trailing_latest
 from tasks.cubes.grid import cell_centres, distances_km
-from tasks.cubes.harmonics import robust_fit, seasonal_design
+from tasks.cubes.harmonics import robust_fit, seasonal_design, seasonal_values
 from tasks.regions import Region
 
 PRECIPITATION: Final = "precipitation_amount"
 LOAD_DAYS: Final = 30
 CLIMATOLOGY_DAYS: Final = 365
 DAY_COVERAGE: Final = 0.75
+# Water load and its reference reach so far back.
+REACH_DAYS: Final = 4 * LOAD_DAYS
+# Days are carried to the cells in blocks: a matrix product rounds a day by the place that it has in its block.
+BLOCK_DAYS: Final = 256
+BLOCK_CELLS: Final = 2048
+LEAST_SHARE: Final = 1e-9
 Floats = NDArray[np.float64]
+
+
+class SourceStatistics(BaseModel):
+    """What the training period says of one source."""
+
+    model_config = ConfigDict(frozen=True)
+
+    values_a_day: float = Field(description="values of a full day at one place")
+    climatology: dict[str, list[tuple[float, ...] | None]] = Field(
+        description="variable -> per place five seasonal terms, mean and deviation of the rest; null: too short"
+    )
 
 
 class _Points(NamedTuple):
@@ -26,10 +46,13 @@ class _Points(NamedTuple):
     values: dict[str, Floats]
     known: NDArray[np.int64]
     weights: Floats
+    values_a_day: float
 
 
-def grid_weather(sources: Sequence[xr.Dataset], region: Region) -> xr.Dataset:
-    """Return standardised anomalies (time, lat, lon) of each variable and of `water_load`; NaN where unknown.
+def grid_weather(
+    sources: Sequence[xr.Dataset], region: Region, statistics: Sequence[SourceStatistics] | None = None
+) -> xr.Dataset:
+    """Return standardised anomalies (time, lat, lon) of each variable and of `water_load`, lazily; NaN where unknown.
 
     Hourly values become daily means (precipitation: sums, scaled to the whole day) where three quarters
     of the day are observed. Anomalies are taken where the provider has values, then carried to the cells: bilinear
@@ -37,37 +60,47 @@ def grid_weather(sources: Sequence[xr.Dataset], region: Region) -> xr.Dataset:
     `water_load` is the 30-day precipitation (20 days observed), standardised the same way. See `standardise` for
     the reference. `available_time` (time) is the latest of all values of the trailing 120 days,
     the reach of `water_load` and its reference.
+
+    Parameters
+    ----------
+    statistics : sequence of SourceStatistics, optional
+        One a source, as an earlier call left them in `attrs["statistics"]` (JSON); then nothing is fitted, and `region`
+        may start later than the training period: days from the 121st on are what a call with all days gives, bit for
+        bit if the starts lie a multiple of 256 days apart.
     """
     days = day_axis(region)
     training = days < np.datetime64(region.split.train_end)
-    shape = (days.size, region.latitudes.size * region.longitudes.size)
-    maps: dict[str, NDArray[np.float32]] = {}
-    units: dict[str, str] = {}
+    anomalies: dict[str, list[tuple[Floats, Floats]]] = {}
+    observed = np.zeros(days.size, dtype=bool)
     known = np.full(days.size, NAT)
-    for source in sources:
-        points = _daily_points(source.load(), region, days)
+    found: list[SourceStatistics] = []
+    for k, source in enumerate(sources):
+        points = _daily_points(source.load(), region, days, statistics[k] if statistics else None)
+        fits: dict[str, list[tuple[float, ...] | None]] = {}
         values = dict(points.values)
         if PRECIPITATION in values:
             values["water_load"] = _trailing_sum(values[PRECIPITATION])
         for name, series in values.items():
             reference = 3 * LOAD_DAYS if name == "water_load" else LOAD_DAYS
-            anomaly = standardise(series, days, training, reference)
-            cells = _to_cells(anomaly, points.weights)
-            target = maps.setdefault(name, np.full(shape, np.nan, np.float32))
-            target[:] = np.where(np.isnan(target), cells, target)
-            units[name] = "1"
+            fits[name] = statistics[k].climatology[name] if statistics else fit_usual(series, days, training)
+            anomaly = depart(series, days, fits[name], reference)
+            anomalies.setdefault(name, []).append((anomaly, points.weights))
+            observed |= np.isfinite(anomaly[:, (points.weights > LEAST_SHARE).any(axis=1)]).any(axis=1)
+        found.append(SourceStatistics(values_a_day=points.values_a_day, climatology=fits))
         known = np.maximum(known, points.known)
-    known = trailing_latest(known, 4 * LOAD_DAYS)
-    observed = np.zeros(days.size, dtype=bool)
-    for cells in maps.values():
-        observed |= np.isfinite(cells).any(axis=1)
-    dims = ("time", "lat", "lon")
-    grid = (days.size, region.latitudes.size, region.longitudes.size)
+    known = trailing_latest(known, REACH_DAYS)
+    dims, grid = ("time", "lat", "lon"), (region.latitudes.size, region.longitudes.size)
     return xr.Dataset(
-        {name: (dims, cells.reshape(grid), {"units": "1"}) for name, cells in maps.items()}
+        {name: (dims, _maps(parts, grid), {"units": "1"}) for name, parts in anomalies.items()}
         | {"available_time": ("time", not_before_day_end(np.where(observed, known, NAT), days))},
         coords={"time": days, "lat": region.latitudes, "lon": region.longitudes},
+        attrs={"statistics": json.dumps([each.model_dump() for each in found])},
     )
+
+
+def read_statistics(weather: xr.Dataset) -> list[SourceStatistics]:
+    """Return what `grid_weather` measured the anomalies of `weather` against, one a source."""
+    return [SourceStatistics.model_validate(each) for each in json.loads(weather.attrs["statistics"])]
 
 
 def standardise(
@@ -80,26 +113,80 @@ def standardise(
     `trailing_days` days that end with the day, of which a third must be observed. A constant series has
     anomaly 0.
     """
-    out = np.full(values.shape, np.nan)
-    design = seasonal_design(days)
-    for p in range(values.shape[1]):
-        series = values[:, p]
+    return depart(values, days, fit_usual(values, days, training), trailing_days)
+
+
+def fit_usual(
+    values: Floats, days: NDArray[np.datetime64], training: NDArray[np.bool_]
+) -> list[tuple[float, ...] | None]:
+    """Return per point of (time, point) five seasonal terms, mean and deviation of the rest; None if under a year."""
+    out: list[tuple[float, ...] | None] = []
+    for series in values.T:
         seen = training & np.isfinite(series)
-        if seen.sum() >= CLIMATOLOGY_DAYS:
-            departure = series - design @ robust_fit(design[seen], series[seen])
-            # The robust fit is of the middle; rain lies mostly above it, and its mean must not.
-            departure = departure - departure[seen].mean()
-            spread: Floats = np.full(series.shape, departure[seen].std())
+        if seen.sum() < CLIMATOLOGY_DAYS:
+            out.append(None)
+            continue
+        terms = robust_fit(seasonal_design(days[seen]), series[seen])
+        rest = series[seen] - seasonal_values(days[seen], terms)
+        # The robust fit is of the middle; rain lies mostly above it, and its mean must not.
+        mean = float(rest.mean())
+        out.append((*(float(term) for term in terms), mean, float((rest - mean).std())))
+    return out
+
+
+def depart(
+    values: Floats,
+    days: NDArray[np.datetime64],
+    usual: Sequence[tuple[float, ...] | None],
+    trailing_days: int,
+) -> Floats:
+    """Return (time, point) departures from `usual` as `standardise` defines them."""
+    out = np.full(values.shape, np.nan)
+    for p, fit in enumerate(usual):
+        series = values[:, p]
+        if fit is not None:
+            departure = series - seasonal_values(days, np.array(fit[:-2])) - fit[-2]
+            spread: Floats = np.full(series.shape, fit[-1])
         else:
-            window = pd.Series(series).rolling(trailing_days, min_periods=-(-trailing_days // 3))
-            departure = series - window.mean().to_numpy()
-            spread = window.std(ddof=0).to_numpy()
+            mean, spread = _trailing_moments(series, trailing_days)
+            departure = series - mean
         flat = spread <= 1e-9 * np.maximum(1.0, np.abs(series))
         out[:, p] = np.where(flat, 0.0 * departure, departure / np.where(flat, 1.0, spread))
     return out
 
 
-def _daily_points(source: xr.Dataset, region: Region, days: NDArray[np.datetime64]) -> _Points:
+def _trailing_moments(values: Floats, n: int) -> tuple[Floats, Floats]:
+    """Return mean and deviation of the n rows that end with each row; NaN where under a third is observed.
+
+    Each window is summed by itself: a running sum would carry the rounding of all the rows before.
+    """
+    total, count = _trailing_total(values, n)
+    enough = count >= -(-n // 3)
+    mean = np.where(enough, total / np.maximum(count, 1), np.nan)
+    square = np.zeros(values.shape)
+    for lag in range(min(n, values.shape[0])):
+        rest = values[: values.shape[0] - lag] - mean[lag:]
+        square[lag:] += np.where(np.isfinite(rest), rest**2, 0.0)
+    return mean, np.where(enough, np.sqrt(square / np.maximum(count, 1)), np.nan)
+
+
+def _trailing_total(values: Floats, n: int) -> tuple[Floats, NDArray[np.int64]]:
+    """Return sum and number of what is observed in the n rows that end with each row."""
+    seen = np.isfinite(values)
+    filled = np.where(seen, values, 0.0)
+    total, count = np.zeros(values.shape), np.zeros(values.shape, np.int64)
+    for lag in range(min(n, values.shape[0])):
+        total[lag:] += filled[: values.shape[0] - lag]
+        count[lag:] += seen[: values.shape[0] - lag]
+    return total, count
+
+
+def _daily_points(
+    source: xr.Dataset,
+    region: Region,
+    days: NDArray[np.datetime64],
+    statistics: SourceStatistics | None,
+) -> _Points:
     gridded = "lat" in source.sizes
     names = [
         str(n)
@@ -110,8 +197,14 @@ def _daily_points(source: xr.Dataset, region: Region, days: NDArray[np.datetime6
     # A value stands for the interval that ends at its time, so midnight belongs to the day before.
     day = day_number(moment - np.timedelta64(1, "ns"), days)
     rows = day >= 0
-    step = np.median(np.diff(moment)) if moment.size > 1 else np.timedelta64(1, "D")
-    expected = max(1.0, np.timedelta64(1, "D") / step)
+    if statistics is None:
+        # Of the training period alone, so that what comes later cannot change an old day.
+        early = moment[moment < np.datetime64(region.split.train_end)]
+        early = early if early.size > 1 else moment
+        step = np.median(np.diff(early)) if early.size > 1 else np.timedelta64(1, "D")
+        expected = max(1.0, float(np.timedelta64(1, "D") / step))
+    else:
+        expected = statistics.values_a_day
     stamps = source["available_time"].values.astype("datetime64[ns]").astype(np.int64)
     point_stamps = stamps[:, None] if stamps.ndim == 1 else stamps
     good = point_stamps[rows] != NAT
@@ -128,7 +221,7 @@ def _daily_points(source: xr.Dataset, region: Region, days: NDArray[np.datetime6
         latest = np.where(used, np.broadcast_to(point_stamps[rows], used.shape), NAT).max(axis=1, initial=NAT)
         np.maximum.at(entered, day[rows], latest)
     weights = _bilinear(source, region) if gridded else _inverse_distance(source, region)
-    return _Points(values, entered, weights)
+    return _Points(values, entered, weights, expected)
 
 
 def _daily(values: Floats, day: NDArray[np.int64], n_days: int, expected: float, *, total: bool) -> Floats:
@@ -144,16 +237,48 @@ def _daily(values: Floats, day: NDArray[np.int64], n_days: int, expected: float,
 
 def _trailing_sum(values: Floats) -> Floats:
     """Return the 30-day sum that ends with each day, scaled for up to 10 missing days."""
-    window = pd.DataFrame(values).rolling(LOAD_DAYS, min_periods=2 * LOAD_DAYS // 3)
-    return np.asarray(window.mean().to_numpy() * LOAD_DAYS)
+    total, count = _trailing_total(values, LOAD_DAYS)
+    return np.where(count >= 2 * LOAD_DAYS // 3, total / np.maximum(count, 1) * LOAD_DAYS, np.nan)
+
+
+def _maps(parts: Sequence[tuple[Floats, Floats]], grid: tuple[int, int]) -> da.Array:
+    """Return (time, lat, lon) float32 of the first part (time, point) that has a value in a cell, lazily, by days."""
+    n_days = parts[0][0].shape[0]
+    # Pure: all variables of a source share one array of weights in the graph.
+    weights = [delayed(weight, pure=True) for _, weight in parts]
+    blocks = [
+        da.from_delayed(
+            delayed(_first_of)([anomaly[low:high] for anomaly, _ in parts], weights, grid),
+            (high - low, *grid),
+            np.float32,
+        )
+        for low in range(0, n_days, BLOCK_DAYS)
+        for high in [min(n_days, low + BLOCK_DAYS)]
+    ]
+    maps: da.Array = da.concatenate(blocks)
+    return maps
+
+
+def _first_of(
+    blocks: Sequence[Floats], weights: Sequence[Floats], grid: tuple[int, int]
+) -> NDArray[np.float32]:
+    out = _to_cells(blocks[0], weights[0])
+    for block, weight in zip(blocks[1:], weights[1:], strict=True):
+        out = np.where(np.isnan(out), _to_cells(block, weight), out)
+    return out.reshape(-1, *grid)
 
 
 def _to_cells(points: Floats, weights: Floats) -> NDArray[np.float32]:
     """Return (time, cell) the weighted mean of the observed points (time, point); NaN where none has weight."""
+    out = np.full((points.shape[0], weights.shape[1]), np.nan, np.float32)
     seen = np.isfinite(points)
-    share = seen.astype(np.float64) @ weights
-    total = np.where(seen, points, 0.0) @ weights
-    return np.where(share > 1e-9, total / np.where(share > 1e-9, share, 1.0), np.nan).astype(np.float32)
+    count, filled = seen.astype(np.float64), np.where(seen, points, 0.0)
+    for start in range(0, weights.shape[1], BLOCK_CELLS):
+        part = slice(start, start + BLOCK_CELLS)
+        share, total = count @ weights[:, part], filled @ weights[:, part]
+        known = share > LEAST_SHARE
+        out[:, part] = np.where(known, total / np.where(known, share, 1.0), np.nan)
+    return out
 
 
 def _bilinear(source: xr.Dataset, region: Region) -> Floats:

@@ -3,6 +3,7 @@
 from tasks.regions.region import (
     Bounds,
     Region,
+    Service,
     SourceConfig,
     Split,
     TimeWindow,
@@ -13,6 +14,7 @@ from tasks.regions.region import (
 __all__ = [
     "Bounds",
     "Region",
+    "Service",
     "SourceConfig",
     "Split",
     "TimeWindow",

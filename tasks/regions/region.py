@@ -2,7 +2,7 @@
 
 from datetime import date
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 import numpy as np
 import yaml
@@ -26,6 +26,31 @@ Provider = Literal[
     "raider",
     "miniseed",
     "raster",
+    "pos",
+    "geonet",
+    "licsar",
+    "hyp3",
+    "aria",
+    "opera",
+    "open_meteo",
+    "isd_lite",
+    "uscrn_hourly",
+    "sds",
+]
+ServiceKind = Literal[
+    "files",
+    "fdsn_event",
+    "fdsn_waveforms",
+    "ngl",
+    "earthscope",
+    "geonet",
+    "licsar",
+    "hyp3",
+    "asf",
+    "cds",
+    "arco",
+    "open_meteo",
+    "noaa",
 ]
 
 
@@ -75,6 +100,26 @@ class Bounds(_Frozen):
         )
 
 
+class Service(_Frozen):
+    """How a provider is asked over the network; the answers land as files that the source's reader reads."""
+
+    kind: ServiceKind = Field(description="module in tasks/sources/services/ that knows the protocol")
+    urls: tuple[str, ...] = Field(min_length=1, description="base URLs, in order of preference")
+    requests_per_second: float = Field(default=2.0, gt=0, description="what the provider may be asked")
+    timeout_s: float = Field(default=30.0, gt=0, description="patience with one answer, seconds")
+    credential: str = Field(
+        default="",
+        description="name of the environment variable or Prefect secret with the token, never the token",
+    )
+    credential_header: str = Field(default="Authorization", description="HTTP header of the token")
+    credential_prefix: str = Field(
+        default="Bearer ", description="what stands before the token in the header"
+    )
+    options: dict[str, str | float | int | bool] = Field(
+        default_factory=dict, description="what this service needs besides (see its docstring)"
+    )
+
+
 class SourceConfig(_Frozen):
     """One provider of one modality; its observations form the group `<modality>/<name>`."""
 
@@ -83,16 +128,30 @@ class SourceConfig(_Frozen):
     provider: Provider = Field(description="reader in tasks/sources/ that understands the format")
     path: str = Field(description="file or folder below the region's archive")
     latency_days: float = Field(
-        default=0.0, ge=0, description="delay between the end of a value's period and its release, days"
+        default=0.0,
+        ge=0,
+        description="delay between the end of a value's period and its release, days; if a region file does not say, "
+        "the vocabulary's for the provider",
     )
     options: dict[str, str | float | int | bool] = Field(
         default_factory=dict, description="what this reader needs besides (see its docstring)"
+    )
+    service: Service | None = Field(
+        default=None, description="the live service; asked where no archive is given"
     )
 
     @property
     def group(self) -> str:
         """Name of the observation store's group."""
         return f"{self.modality}/{self.name}"
+
+
+class Vocabulary(_Frozen):
+    """What is known of providers, whatever the region."""
+
+    latency_days: dict[Provider, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict, description="delay between the end of a value's period and its release, days"
+    )
 
 
 class Split(_Frozen):
@@ -195,7 +254,27 @@ def load_region(name: str, conf: Path) -> Region:
     if name not in known:
         raise UnknownRegion(f"unknown region {name!r}: expected one of {known} (files in {folder})")
     path = folder / f"{name}.yaml"
+    vocabulary = load_vocabulary(conf)
     try:
-        return Region.model_validate(yaml.safe_load(path.read_text()))
+        content = yaml.safe_load(path.read_text())
+        for source in content.get("sources", []) if isinstance(content, dict) else []:
+            if isinstance(source, dict) and source.get("provider") in vocabulary.latency_days:
+                source.setdefault("latency_days", vocabulary.latency_days[source["provider"]])
+        return Region.model_validate(content)
     except (ValidationError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: not a valid region: {error}") from error
+
+
+def load_vocabulary(conf: Path) -> Vocabulary:
+    """Return what `conf`/vocabulary.yaml says of the providers; nothing where there is no such file.
+
+    Raises
+    ------
+    ValueError
+        If the file is not valid; the message names it.
+    """
+    path = conf / "vocabulary.yaml"
+    try:
+        return Vocabulary.model_validate(yaml.safe_load(path.read_text()) if path.is_file() else {})
+    except (ValidationError, yaml.YAMLError) as error:
+        raise ValueError(f"{path}: not a valid vocabulary: {error}") from error

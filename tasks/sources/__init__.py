@@ -15,6 +15,7 @@ from tasks.sources.contract import (
     SourceMissing,
     SourceUnavailable,
 )
+from tasks.sources.plausible import refuse_other_units
 from tasks.sources.transient import raise_if_transient
 
 __all__ = [
@@ -46,7 +47,9 @@ def open_source(provider: Provider) -> Source:
 
     def ask(config: SourceConfig, root: Path, region: Region, window: TimeWindow) -> Fetched:
         try:
-            return fetch(config, root, region, window)
+            fetched = fetch(config, root, region, window)
+            refuse_other_units(fetched.dataset, root / config.path)
+            return fetched
         except (OSError, SourceDataInvalid) as error:
             raise_if_transient(error, root / config.path)
             raise

@@ -79,6 +79,16 @@ def depths_in_km(
     return depths, [complaint]
 
 
+def utc_times(texts: "pd.Series[str]") -> "pd.Series[pd.Timestamp]":
+    """Return ISO times (event,) as datetime64[ns] in UTC, NaT where there is none between 1700 and 2200.
+
+    Beyond lies what nanoseconds cannot hold; a damaged year must not become another one.
+    """
+    parsed = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce").dt.tz_localize(None)
+    possible = parsed.between(pd.Timestamp(1700, 1, 1), pd.Timestamp(2200, 1, 1))
+    return parsed.where(possible).astype("datetime64[ns]")
+
+
 def drop_unlocated(events: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[SourceDataInvalid]]:
     """Drop rows without origin time, latitude or longitude, with a message; NaN depth and magnitude stay."""
     located = events["origin_time"].notna() & events["latitude"].notna() & events["longitude"].notna()

@@ -11,6 +11,7 @@ from tasks.sources.catalogs import (
     depths_in_km,
     drop_repeated,
     publication_delay,
+    utc_times,
 )
 from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.options import choice_option
@@ -18,22 +19,30 @@ from tasks.sources.payloads import list_payloads, read_csv, read_each
 
 _COLUMNS = ["time", "latitude", "longitude", "depth", "mag", "magType", "id", "updated", "type", "magError"]
 _TYPES = {"earthquake": "earthquake", "quarry blast": "quarry_blast"}
+_PROMPT = pd.Timedelta(days=1)
 
 
 def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) -> Fetched:
     """Return the events of ComCat CSV files as a canonical catalog.
 
-    The files hold the latest version of each event. Option `availability`: `delay` (default) takes an event as
-    known `publication_delay_minutes` (default 5) after its origin, although its values were revised later
-    (vintage "reconstructed"); `updated` takes it as known when that version was written (vintage "as issued"),
-    which never looks ahead but knows nothing in the days after a mainshock.
+    A file holds the latest version of each event when it was asked for; files of several moments hold several versions,
+    told apart by `updated`. A row whose optional column `status` says `deleted` withdraws its event (type `other`).
+    Option `availability`:
+
+    - `delay` (default): the latest version of each event, taken as known `publication_delay_minutes` (default 5) after
+      its origin, although its values were revised later (vintage "reconstructed");
+    - `updated`: every version, known when it was written (vintage "as issued"). This never looks ahead but, where files
+      were asked for years later, knows nothing in the days after a mainshock;
+    - `versions`: every version, known when it was written, but the first known after the delay where it was written
+      more than a day after the origin, for then the real first one was not seen (vintage "reconstructed" if so
+      anywhere).
 
     Raises
     ------
     SourceUnavailable, SourceDataInvalid, SourceEmpty
         As the contract says.
     """
-    availability = choice_option(config, "availability", ("delay", "updated"))
+    availability = choice_option(config, "availability", ("delay", "updated", "versions"))
     complaints: list[SourceDataInvalid] = []
 
     def read(path: Path) -> pd.DataFrame:
@@ -43,9 +52,28 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
 
     tables, invalid = read_each(list_payloads(config, root, "*.csv", "*.csv.xz"), read)
     events = pd.concat(tables, ignore_index=True)
-    events, repeated = drop_repeated(events, root / config.path)
+    events, repeated = drop_repeated(events, root / config.path, key=("event_id", "available_time"))
+    unstamped = events["available_time"].isna()
+    if availability != "delay" and unstamped.any():
+        examples = ", ".join(sorted(set(events.loc[unstamped, "event_id"]))[:3])
+        complaints.append(
+            SourceDataInvalid(
+                root / config.path,
+                "a time in `updated`",
+                f"{unstamped.sum()} rows without (such as {examples})",
+            )
+        )
+        events = events.loc[~unstamped]
+    events = events.sort_values("available_time", kind="stable", na_position="first")
+    known = events["origin_time"] + pd.Timedelta(publication_delay(config))
+    is_modelled = pd.Series(availability == "delay", index=events.index)
     if availability == "delay":
-        events["available_time"] = events["origin_time"] + pd.Timedelta(publication_delay(config))
+        latest = ~events.duplicated("event_id", keep="last")
+        events, known, is_modelled = events.loc[latest], known.loc[latest], is_modelled.loc[latest]
+    elif availability == "versions":
+        late = ~(events["available_time"] - events["origin_time"] <= _PROMPT)
+        is_modelled = late & ~events.duplicated("event_id", keep="first")
+    events["available_time"] = events["available_time"].mask(is_modelled, known)
     dataset = catalog_dataset(
         events,
         config,
@@ -53,24 +81,23 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
         region,
         window,
         licence="USGS ComCat, public domain",
-        vintage="as issued" if availability == "updated" else "reconstructed",
+        vintage="reconstructed" if is_modelled.any() else "as issued",
     )
     return Fetched(dataset, tuple(invalid + complaints + repeated))
 
 
 def _parse(path: Path) -> tuple[pd.DataFrame, list[SourceDataInvalid]]:
     rows = read_csv(path, _COLUMNS)
-
-    def times(column: str) -> "pd.Series[pd.Timestamp]":
-        parsed = pd.to_datetime(rows[column], format="ISO8601", utc=True, errors="coerce")
-        return parsed.dt.tz_localize(None).astype("datetime64[ns]")
+    anonymous = rows["id"].isna()
+    nameless = [SourceDataInvalid(path, "an id in each row", f"{anonymous.sum()} rows without")]
+    rows = rows.loc[~anonymous].reset_index(drop=True)
 
     depths, odd = depths_in_km(rows["depth"], path)
     events = pd.DataFrame(
         {
             "event_id": rows["id"],
-            "origin_time": times("time"),
-            "available_time": times("updated"),
+            "origin_time": utc_times(rows["time"]),
+            "available_time": utc_times(rows["updated"]),
             "latitude": pd.to_numeric(rows["latitude"], errors="coerce"),
             "longitude": pd.to_numeric(rows["longitude"], errors="coerce"),
             "depth_km": depths,
@@ -80,5 +107,7 @@ def _parse(path: Path) -> tuple[pd.DataFrame, list[SourceDataInvalid]]:
             "event_type": rows["type"].map(_TYPES).fillna("other"),
         }
     )
+    if "status" in rows:
+        events.loc[rows["status"] == "deleted", "event_type"] = "other"
     events, wrong = check_rows(events, path)
-    return events, odd + wrong
+    return events, (nameless if anonymous.any() else []) + odd + wrong

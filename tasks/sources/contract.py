@@ -4,7 +4,8 @@
 
     SourceError
     ├── SourceUnavailable   nobody answered: try again later
-    │   └── SourceMissing   a local file or folder is not there: waiting will not bring it
+    │   ├── SourceMissing   a local file or folder is not there: waiting will not bring it
+    │   └── SourceDenied    the provider refuses the request or the credentials: asking again is no use
     ├── SourceDataInvalid   the payload is wrong: quarantine it, do not retry, go on with the rest
     └── SourceEmpty         the provider answered and has nothing in this window
 """
@@ -27,6 +28,10 @@ class SourceUnavailable(SourceError):
 
 class SourceMissing(SourceUnavailable):
     """A local file or folder is not there; said at once, without retries."""
+
+
+class SourceDenied(SourceUnavailable):
+    """The provider refused the request or the credentials (HTTP 4xx); said at once, without retries."""
 
 
 class SourceDataInvalid(SourceError):

@@ -1,15 +1,18 @@
 """Daily GNSS positions of Central Washington University (GAGE facility), one CSV a station."""
 
+import csv
+import re
 from pathlib import Path
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.regions import Region, SourceConfig, TimeWindow
-from tasks.sources.contract import Fetched, SourceDataInvalid
+from tasks.sources.contract import Fetched, SourceDataInvalid, SourceEmpty
 from tasks.sources.options import latency, number_option, text_option
-from tasks.sources.payloads import empty, list_payloads, locate, read_csv, read_each, read_text
+from tasks.sources.payloads import empty, list_payloads, locate, read_each, read_text
 from tasks.sources.stations import (
     StationSeries,
     distance_km,
@@ -21,15 +24,36 @@ from tasks.sources.stations import (
 _HALF_DAY = np.timedelta64(12, "h")
 _TRAILING_DAYS = 21
 _MIN_HISTORY = 5
+_LARGEST_MM: Final = 1e7
+_COLUMNS: Final = tuple(
+    f"{component}{kind} (mm)"
+    for kind in ("", " Std. Deviation")
+    for component in ("East", "North", "Vertical")
+)
+_REFERENCE: Final = re.compile(
+    r"^Reference position\s*,\s*([-\d.]+) North Latitude\s*,\s*([-\d.]+) East Longitude\s*,\s*([-\d.]+) meters",
+    re.MULTILINE,
+)
+
+Place = tuple[float, float, float]
+
+
+class _File(NamedTuple):
+    """Times (n,) at 12:00, values (n, 6) in metres, and the place in the preamble if there is one."""
+
+    time: NDArray[np.datetime64]
+    values: NDArray[np.float64]
+    place: Place | None
 
 
 def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) -> Fetched:
     """Return the positions of `position.SITE.cwu.*.csv[.xz]` within `radius_km` (default 150) of the centre.
 
-    Millimetres relative to the first row become metres; north stands before east in the files. Sigmas are NaN,
-    and `up` too where the file has no vertical column. Coordinates come from the velocity table (option
+    Millimetres relative to the first row become metres; north stands before east in the files. Columns are found by
+    name; what a file lacks (vertical, standard deviations) is NaN. Coordinates come from the velocity table (option
     `stations`, a path below the root; default the folder's `cwu.*.vel*`), of which nothing else is read because
-    its velocities look ahead; a station that it lacks is left out with a message. Single-day outliers larger
+    its velocities look ahead, or else from the file's preamble; a station that has neither is left out with a
+    message. Single-day outliers larger
     than option `outlier_m` (default 0.1) become NaN with flag 4. `available_time` is the end of the GPS day
     plus `latency_days`: vintage "reconstructed", for rapid and final solutions are merged without a mark.
 
@@ -40,22 +64,26 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     """
     radius = number_option(config, "radius_km", 150.0)
     threshold = number_option(config, "outlier_m", 0.1)
-    places = _read_places(_find_places(config, root))
+    table = _find_places(config, root)
+    places = {} if table is None else _read_places(table)
     complaints: list[SourceDataInvalid] = []
 
     def read(path: Path) -> StationSeries | None:
         station = path.name.split(".")[1]
-        if station not in places:
-            raise SourceDataInvalid(path, f"coordinates of {station} in the velocity table", "none")
-        latitude, longitude, elevation = places[station]
+        file = None if station in places else _parse(path)
+        place = places.get(station, file.place if file is not None else None)
+        if place is None:
+            raise SourceDataInvalid(
+                path, f"coordinates of {station} in the velocity table or the file", "none"
+            )
+        latitude, longitude, elevation = place
         if distance_km(region, latitude, longitude) > radius:
             return None
-        time, positions = _parse(path)
-        outlier = flag_outliers(time, positions, threshold)
-        gone = ~np.isfinite(positions[:, :2]).all(axis=1)
+        time, values, _ = file or _parse(path)
+        outlier = flag_outliers(time, values[:, :3], threshold)
+        gone = ~np.isfinite(values[:, :2]).all(axis=1)
         flag = np.where(outlier, 4, np.where(gone, 1, 0)).astype(np.uint8)
-        positions[outlier] = np.nan
-        values = np.concatenate([positions, np.full_like(positions, np.nan)], axis=1)
+        values[outlier] = np.nan
         series = StationSeries(station, latitude, longitude, elevation, time, values, flag)
         series, wrong = last_of_repeated(series, path)
         complaints.extend(wrong)
@@ -72,16 +100,19 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     return Fetched(dataset, tuple(invalid + complaints))
 
 
-def _find_places(config: SourceConfig, root: Path) -> Path:
+def _find_places(config: SourceConfig, root: Path) -> Path | None:
     named = text_option(config, "stations", "")
     if named:
         return locate(config.model_copy(update={"path": named}), root)
-    return list_payloads(config, root, "cwu.*.vel", "cwu.*.vel.xz")[0]
+    try:
+        return list_payloads(config, root, "cwu.*.vel", "cwu.*.vel.xz")[0]
+    except SourceEmpty:
+        return None
 
 
-def _read_places(path: Path) -> dict[str, tuple[float, float, float]]:
+def _read_places(path: Path) -> dict[str, Place]:
     """Return latitude, longitude (degree) and height (m) of each station's first row; longitudes are 0..360 there."""
-    places: dict[str, tuple[float, float, float]] = {}
+    places: dict[str, Place] = {}
     _, header, body = read_text(path).partition("*Dot#")
     if not header:
         raise SourceDataInvalid(path, "a velocity table with a line that starts with '*Dot#'", "none")
@@ -92,24 +123,58 @@ def _read_places(path: Path) -> dict[str, tuple[float, float, float]]:
             latitude, longitude, height = (float(x) for x in fields[5:8])
         except ValueError as error:
             raise SourceDataInvalid(path, "at least 8 numbers after the name", repr(line[:60])) from error
+        if not (abs(latitude) <= 90 and abs(longitude) <= 360):
+            raise SourceDataInvalid(path, "latitude and longitude in degrees", repr(line[:60]))
         places.setdefault(station, (latitude, wrap_longitude(longitude), height))
     return places
 
 
-def _parse(path: Path) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
-    """Return times (n,) at 12:00 and east, north, up (n, 3) in metres."""
-    table = read_csv(path, ["Date", "North (mm)", "East (mm)"])
+def _parse(path: Path) -> _File:
+    """Return one file; its header is the line that starts with `Date`, after a preamble or at once."""
+    lines = read_text(path).splitlines()
+    start = next((k for k, line in enumerate(lines) if line.startswith("Date")), None)
+    if start is None:
+        raise SourceDataInvalid(path, "a header that starts with 'Date'", repr("".join(lines[:1])[:60]))
     try:
-        days = pd.to_datetime(table["Date"], format="%Y-%m-%d").to_numpy("datetime64[ns]")
-        columns = [
-            table[name].astype(np.float64).to_numpy() / 1000.0
-            if name in table
-            else np.full(len(table), np.nan)
-            for name in ("East (mm)", "North (mm)", "Vertical (mm)")
-        ]
+        fields = list(csv.reader(lines[start:], quoting=csv.QUOTE_NONE))
+    except csv.Error as error:
+        raise SourceDataInvalid(path, "lines of fields between commas", str(error)) from error
+    rows = [[field.strip() for field in row] for row in fields if row]
+    # some releases end each line with a comma
+    names = rows[0][:-1] if rows[0][-1] == "" else rows[0]
+    if any(names.count(name) != 1 for name in ("Date", "North (mm)", "East (mm)")):
+        raise SourceDataInvalid(path, "columns Date, North (mm), East (mm), each once", f"{names}"[:120])
+    table = [row[:-1] if len(row) == len(names) + 1 and row[-1] == "" else row for row in rows[1:]]
+    wrong = next((row for row in table if len(row) != len(names)), None)
+    if wrong is not None:
+        raise SourceDataInvalid(path, f"{len(names)} fields as in the header", repr(",".join(wrong))[:60])
+    column = {name: [row[k] for row in table] for k, name in enumerate(names)}
+    try:
+        days = pd.to_datetime(pd.Series(column["Date"], dtype=object), format="%Y-%m-%d")
+        values = np.array(
+            [
+                [float(text) if text else np.nan for text in column.get(name, [""] * len(table))]
+                for name in _COLUMNS
+            ]
+        )
     except ValueError as error:
         raise SourceDataInvalid(path, "dates and millimetres", str(error).splitlines()[0]) from error
-    return days + _HALF_DAY, np.stack(columns, axis=1)
+    if (np.abs(values) > _LARGEST_MM).any() or (values[3:] < 0).any():
+        raise SourceDataInvalid(path, "finite millimetres below 10 km, deviations not negative", "others")
+    found = _REFERENCE.search("\n".join(lines[:start]))
+    return _File(days.to_numpy("datetime64[ns]") + _HALF_DAY, values.T / 1000.0, _place(path, found))
+
+
+def _place(path: Path, found: re.Match[str] | None) -> Place | None:
+    if found is None:
+        return None
+    try:
+        latitude, longitude, height = (float(text) for text in found.groups())
+    except ValueError as error:
+        raise SourceDataInvalid(path, "numbers in the reference position", found.group(0)) from error
+    if not (abs(latitude) <= 90 and abs(longitude) <= 360):
+        raise SourceDataInvalid(path, "degrees in the reference position", found.group(0))
+    return latitude, wrap_longitude(longitude), height
 
 
 def flag_outliers(

@@ -1,116 +1,116 @@
-"""ERA5 single levels in NetCDF, as the Climate Data Store delivers them (also a ZIP under a .nc name)."""
+"""ERA5 single levels as the Climate Data Store delivers them, and as the ARCO service lands them."""
 
-import io
-import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final
 
 import numpy as np
 import xarray as xr
 
 from tasks.regions import Region, SourceConfig, TimeWindow
-from tasks.sources.contract import Fetched, SourceDataInvalid
-from tasks.sources.options import latency
+from tasks.sources.contract import Fetched
+from tasks.sources.era5_fields import FINAL, NOT_SAID, PRELIMINARY, Versions, read_versions
+from tasks.sources.options import choice_option, duration, latency, number_option
 from tasks.sources.payloads import list_payloads, read_each
-from tasks.sources.weather import crop_and_sort, gridded_weather
+from tasks.sources.weather import UNITS, gridded_weather
 
-
-class _Rule(NamedTuple):
-    name: str
-    units: frozenset[str]
-    expected: str
-    factor: float
-
-
-_SPEED = frozenset({"m s**-1", "m s-1", "m/s"})
-_RULES = {
-    "t2m": _Rule("air_temperature", frozenset({"K", "kelvin"}), "K", 1.0),
-    "sp": _Rule("surface_air_pressure", frozenset({"Pa"}), "Pa", 1.0),
-    # accumulated over the hour that ends at valid_time; 1 m of water is 1000 kg m-2
-    "tp": _Rule("precipitation_amount", frozenset({"m"}), "m", 1000.0),
-    "u10": _Rule("eastward_wind", _SPEED, "m s**-1", 1.0),
-    "v10": _Rule("northward_wind", _SPEED, "m s**-1", 1.0),
-    "swvl1": _Rule("volumetric_soil_moisture", frozenset({"m**3 m**-3", "m3 m-3", "1"}), "m**3 m**-3", 1.0),
+_FINAL_DAYS: Final = 90.0
+_ORDER: Final = {
+    "first": (PRELIMINARY, NOT_SAID, FINAL),
+    "latest": (FINAL, NOT_SAID, PRELIMINARY),
+    "final": (FINAL, NOT_SAID),
 }
-_RENAME = {"valid_time": "time", "latitude": "lat", "longitude": "lon"}
 
 
 def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) -> Fetched:
     """Return hourly fields of all `*.nc` files, cropped to the box and half a degree around it.
 
-    Takes t2m, sp, tp, u10, v10 and swvl1, those that are there. Where final and preliminary values (`expver`
-    0001, 0005) stand side by side, the final one is used and the other fills its gaps. `time` is `valid_time`, the
-    end of an accumulation; `available_time` adds `latency_days` (5 for preliminary values): vintage "reconstructed".
+    Takes t2m, sp, tp, u10, v10 and swvl1, those that are there. `time` is `valid_time`, the end of an accumulation.
+    A preliminary value (`expver` 0005, ERA5T) or one whose file does not say is available `latency_days` after it,
+    a final one (0001) `final_latency_days` (default 90): vintage "reconstructed". Where the files say, the variable
+    `expver` (time) does too; 0 stands for files that do not.
+
+    Options: `version` says what stands at a time that has several: `first` (default) what was known first, `latest`
+    the final value, `final` the final value and nothing before; a gap is filled from the next in that order and
+    is then as late as the later of the two. `stand_in` (default false) takes final values as if they had been the
+    preliminary ones, with their latency: for training on years of which only the final version was kept; the
+    attribute `stand_in` then says so.
 
     Raises
     ------
     SourceUnavailable, SourceDataInvalid, SourceEmpty
-        As the contract says. A variable in another unit makes its file invalid: no conversion is guessed.
+        As the contract says. A variable in another unit or beyond what is possible makes its file invalid.
     """
+    order = _ORDER[choice_option(config, "version", tuple(_ORDER))]
+    stand_in = config.options.get("stand_in", False)
+    if not isinstance(stand_in, bool):
+        raise ValueError(
+            f"source {config.group}: option 'stand_in' must be true or false, found {stand_in!r}"
+        )
+    final_delay = duration(number_option(config, "final_latency_days", _FINAL_DAYS))
+    delays = {
+        FINAL: latency(config) if stand_in else max(final_delay, latency(config)),
+        PRELIMINARY: latency(config),
+        NOT_SAID: latency(config),
+    }
 
-    def read(path: Path) -> xr.Dataset | None:
-        parts = [_canonical(path, part, region) for part in _open(path)]
-        merged = xr.merge(parts, join="outer", compat="no_conflicts")
-        time = merged["time"].to_numpy()
-        inside = np.flatnonzero((time >= window.start) & (time < window.end))
-        return merged.isel(time=inside) if inside.size else None
+    def read(path: Path) -> Versions | None:
+        inside = {v: _within(d, window) for v, d in read_versions(path, region).items()}
+        return {v: d for v, d in inside.items() if d.sizes["time"]} or None
 
-    pieces, invalid = read_each(list_payloads(config, root, "*.nc"), read)
+    files, invalid = read_each(list_payloads(config, root, "*.nc"), read)
+    stacked: dict[int, xr.Dataset] = {}
+    for version in order:
+        parts = [file[version] for file in files if version in file]
+        parts = [p for p in parts if p.sizes["lat"] and p.sizes["lon"]]
+        if parts:
+            stacked[version] = _dated(_joined(parts), version, delays[version])
+    pieces = [_filled(list(stacked.values()))] if stacked else []
     dataset = gridded_weather(
         pieces, config, root, region, window, latency(config), "Copernicus ERA5; name the source"
     )
+    if set(stacked) <= {NOT_SAID}:
+        dataset = dataset.drop_vars("expver")
+    else:
+        dataset["expver"].attrs = {"flag_values": "0 1 5", "flag_meanings": "not_said final preliminary"}
+    if stand_in:
+        dataset.attrs["stand_in"] = "final values stand in for preliminary ones"
     return Fetched(dataset, tuple(invalid))
 
 
-def _open(path: Path) -> list[xr.Dataset]:
-    with path.open("rb") as file:
-        magic = file.read(4)
-    try:
-        if magic == b"PK\x03\x04":
-            with zipfile.ZipFile(path) as archive:
-                members = [n for n in archive.namelist() if n.endswith(".nc")]
-                return [_load(io.BytesIO(archive.read(name)), "h5netcdf") for name in members]
-        if magic == b"\x89HDF":
-            return [_load(path, "h5netcdf")]
-        if magic[:3] == b"CDF":
-            return [_load(path, "scipy")]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise SourceDataInvalid(path, "a whole NetCDF file", str(error)) from error
-    raise SourceDataInvalid(path, "NetCDF, or a ZIP of NetCDF files", f"a file that begins with {magic!r}")
+def _within(dataset: xr.Dataset, window: TimeWindow) -> xr.Dataset:
+    time = dataset["time"].to_numpy()
+    return dataset.isel(time=np.flatnonzero((time >= window.start) & (time < window.end)))
 
 
-def _load(file: Path | io.BytesIO, engine: str) -> xr.Dataset:
-    with xr.open_dataset(file, engine=engine) as dataset:
-        return dataset.load()
+def _joined(parts: list[xr.Dataset]) -> xr.Dataset:
+    """Join the files of one version; of a repeated time the last file's values win."""
+    joined = xr.concat(parts, dim="time", join="outer", data_vars="all", coords="minimal", compat="override")
+    return joined.drop_duplicates("time", keep="last").sortby("time")
 
 
-def _canonical(path: Path, raw: xr.Dataset, region: Region) -> xr.Dataset:
-    raw = raw.rename({old: new for old, new in _RENAME.items() if old in raw.variables})
-    absent = [d for d in ("time", "lat", "lon") if d not in raw.coords]
-    if absent:
-        raise SourceDataInvalid(
-            path, "coordinates valid_time, latitude, longitude", f"no {', '.join(absent)}"
-        )
-    raw = (
-        raw.drop_vars("number", errors="ignore").squeeze("number", drop=True) if "number" in raw.dims else raw
+def _dated(dataset: xr.Dataset, version: int, delay: np.timedelta64) -> xr.Dataset:
+    time = dataset["time"].to_numpy().astype("datetime64[ns]")
+    return dataset.assign(
+        available_time=("time", time + delay), expver=("time", np.full(time.size, version, np.int16))
     )
-    if "expver" in raw.dims:
-        versions = [raw.sel(expver=v, drop=True) for v in sorted(raw["expver"].to_numpy().tolist(), key=int)]
-        combined = versions[0]
-        for later in versions[1:]:
-            combined = combined.fillna(later)
-        raw = combined
-    if "time" not in raw.dims:
-        raw = raw.expand_dims("time")
-    variables = {}
-    for short, rule in _RULES.items():
-        if short not in raw:
-            continue
-        units = str(raw[short].attrs.get("units", "none"))
-        if units not in rule.units:
-            raise SourceDataInvalid(path, f"{short} in {rule.expected}", f"units {units!r}")
-        variables[rule.name] = (raw[short].transpose("time", "lat", "lon") * rule.factor).drop_attrs()
-    if not variables:
-        raise SourceDataInvalid(path, f"one of the variables {', '.join(_RULES)}", f"{list(raw.data_vars)}")
-    kept = [c for c in raw.coords if c not in {"time", "lat", "lon"}]
-    return crop_and_sort(xr.Dataset(variables).drop_vars(kept, errors="ignore"), region)
+
+
+def _filled(versions: list[xr.Dataset]) -> xr.Dataset:
+    """Return the first version, its gaps and the times that it lacks from the next ones, in their order."""
+    best = versions[0]
+    for other in versions[1:]:
+        best, other = xr.align(best, other, join="outer", fill_value={"expver": -1})
+        own = best["expver"].to_numpy() >= 0
+        came = np.zeros(own.size, dtype=bool)
+        fields = {}
+        for name in (n for n in UNITS if n in best or n in other):
+            one = best[name] if name in best else xr.full_like(other[name], np.nan)
+            two = other[name] if name in other else xr.full_like(one, np.nan)
+            gap = one.isnull() & two.notnull()
+            came |= gap.any(("lat", "lon")).to_numpy()
+            fields[name] = one.where(~gap, two)
+        mine, theirs = (d["available_time"].to_numpy() for d in (best, other))
+        stamp = np.where(own, np.where(came, np.maximum(mine, theirs), mine), theirs)
+        expver = np.where(own, best["expver"].to_numpy(), other["expver"].to_numpy()).astype(np.int16)
+        best = xr.Dataset({**fields, "available_time": ("time", stamp), "expver": ("time", expver)})
+    return best

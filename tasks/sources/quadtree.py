@@ -6,9 +6,10 @@ import numpy as np
 
 from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.sources.contract import Fetched, SourceDataInvalid
-from tasks.sources.options import duration, latency, number_option, time_option
+from tasks.sources.interferograms import Frame, known_at, stack
+from tasks.sources.options import number_option, time_option
 from tasks.sources.payloads import empty, locate, read_text
-from tasks.sources.rasters import insar_dataset, unit_look
+from tasks.sources.rasters import unit_look
 
 _WIDTH = 8
 
@@ -63,15 +64,14 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     # a mean of unit vectors is a little short
     look = [mean(part.astype(np.float64)) for part in (east, north, up)]
     length = np.sqrt(sum(part**2 for part in look))
-    available = time.astype("datetime64[D]") + duration(1.0) + latency(config)
-    dataset = insar_dataset(
+    return stack(
         config,
-        box.south + (np.arange(shape[0]) + 0.5) * step,
-        box.west + (np.arange(shape[1]) + 0.5) * step,
-        [(start, time, available, mean(rows[:, 6] / 1000.0), None)],
+        region,
+        path,
+        (box.south + (np.arange(shape[0]) + 0.5) * step, box.west + (np.arange(shape[1]) + 0.5) * step),
+        [Frame(start, time, known_at(config, time, None), mean(rows[:, 6] / 1000.0), None)],
         (look[0] / length, look[1] / length, look[2] / length),
         track=path.name.split(".")[0],
         licence="GPL-3.0 package data: local use",
         vintage="reconstructed",
     )
-    return Fetched(dataset)

@@ -1,5 +1,6 @@
 """QuakeML 1.2 catalogs with every version of an event, streamed: obspy needs 15 s for 10,000 events."""
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -15,13 +16,19 @@ from tasks.sources.catalogs import (
     drop_repeated,
     drop_unlocated,
     publication_delay,
+    utc_times,
 )
 from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.payloads import list_payloads, read_each
+from tasks.sources.xml_entities import refuse_doctype
 
 _KEY = ("event_id", "available_time")
 _TYPES = {"earthquake": "earthquake", "quarry blast": "quarry_blast"}
 _WITHDRAWN = "not existing"
+# services name an event by the query that returns it, with the format or other parameters behind
+_EVENT_ID = re.compile(r"[?&]eventid=([^&]+)", re.IGNORECASE)
+# a document type stands before the root element, and has to begin within this many bytes
+_HEAD = 1 << 16
 
 
 class _Version(NamedTuple):
@@ -44,7 +51,8 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     origin without magnitude (NaN). Its `available_time` is the later `creationInfo/creationTime` of the two;
     without any, that of the event; without that, origin time plus `publication_delay_minutes` (default 5, vintage
     "reconstructed", else "as issued"). Versions are sorted by it; of equal ones the preferred comes last.
-    QuakeML's depth is in metres; a missing depth is NaN. The id is the last part of the event's publicID.
+    QuakeML's depth is in metres; a missing depth is NaN. The id is what `eventid=`
+    names in the event's publicID, else its last part.
 
     QuakeML keeps no history of an event's type: the one in the file holds for all versions. Only a withdrawal, type
     "not existing", has a moment, the event's own `creationInfo/creationTime`: versions before it were shown as
@@ -62,8 +70,7 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
         versions, repeated = _parse(path)
         events = pd.DataFrame(versions, columns=list(_Version._fields))
         for column in ("origin_time", "available_time"):
-            parsed = pd.to_datetime(events[column], format="ISO8601", utc=True, errors="coerce")
-            events[column] = parsed.dt.tz_localize(None).astype("datetime64[ns]")
+            events[column] = utc_times(events[column])
         events["depth_km"], odd = depths_in_km(events.pop("depth_m"), path, unit_km=1e-3)
         events, unlocated = drop_unlocated(events, path)
         complaints.extend(repeated + odd + unlocated)
@@ -93,6 +100,8 @@ def _parse(path: Path) -> tuple[list[_Version], list[SourceDataInvalid]]:
     try:
         # opened here, for libxml2 calls a disk that does not answer broken XML
         with path.open("rb") as file:
+            refuse_doctype(file.read(_HEAD), path)
+            file.seek(0)
             for _, event in etree.iterparse(file, tag="{*}event", events=("end",), resolve_entities=False):
                 found = _versions(event)
                 versions.extend(found)
@@ -116,6 +125,12 @@ def _parse(path: Path) -> tuple[list[_Version], list[SourceDataInvalid]]:
     return versions, [complaint]
 
 
+def event_id_of(public_id: str) -> str:
+    """Return the provider's own id from a publicID: what `eventid=` names in it, else its last part."""
+    named = _EVENT_ID.search(public_id)
+    return named.group(1) if named else public_id.replace("=", "/").rsplit("/", 1)[-1]
+
+
 def _flatten(element: etree._Element) -> dict[str, str]:
     """Return the text of the children and grandchildren by local name, such as `depth.value`.
 
@@ -137,7 +152,7 @@ def _number(texts: dict[str, str], name: str) -> float:
 
 
 def _versions(event: etree._Element) -> list[_Version]:
-    event_id = event.get("publicID", "").replace("=", "/").rsplit("/", 1)[-1]
+    event_id = event_id_of(event.get("publicID", ""))
     own = _flatten(event)
     event_type = _TYPES.get(own.get("type") or "earthquake", "other")
     origins: dict[str, dict[str, str]] = {}

@@ -1,5 +1,6 @@
 """Windowed reading of GeoTIFFs in degrees, and what the InSAR readers share."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,10 +82,11 @@ def unit_look(
     Raises
     ------
     SourceDataInvalid
-        If the vectors' length differs from 1 by more than 1 % in the median: they are something else.
+        If the vectors' length differs from 1 by more than 1 % in the median: they are something else; or all are NaN.
     """
     length = np.sqrt(east**2 + north**2 + up**2)
-    typical = float(np.nanmedian(length))
+    known = length[np.isfinite(length)]
+    typical = float(np.median(known)) if known.size else np.nan
     if not abs(typical - 1.0) <= 0.01:
         raise SourceDataInvalid(path, "unit look vectors", f"vectors of length {typical:.3f}")
     scale = np.where(up < 0, -1.0, 1.0) / length
@@ -99,7 +101,7 @@ def insar_dataset(
     config: SourceConfig,
     lat: np.ndarray,
     lon: np.ndarray,
-    frames: list[tuple[np.datetime64, np.datetime64, np.datetime64, np.ndarray, np.ndarray | None]],
+    frames: Sequence[tuple[np.datetime64, np.datetime64, np.datetime64, np.ndarray, np.ndarray | None]],
     look: tuple[np.ndarray, np.ndarray, np.ndarray],
     track: str,
     licence: str,
@@ -109,7 +111,7 @@ def insar_dataset(
 
     Parameters
     ----------
-    frames : list of (time_start, time, available_time, los (lat, lon), coherence (lat, lon) or None)
+    frames : sequence of (time_start, time, available_time, los (lat, lon), coherence (lat, lon) or None)
         Sorted here by `time`. Pixels without displacement are NaN with flag 1.
     look : look_east, look_north, look_up (lat, lon)
         From the ground to the satellite; the sign of the east part tells the orbit, for all radars used look right.

@@ -9,6 +9,7 @@ from obspy.core.inventory import Channel, Inventory
 from tasks.sources.contract import SourceDataInvalid
 from tasks.sources.mseed_segments import Segment
 from tasks.sources.response import Gain, inverse_response
+from tasks.sources.xml_entities import refuse_doctype
 
 
 def find_metadata(folder: Path, station: str, top: Path) -> Path:
@@ -41,6 +42,7 @@ class StationReader:
 
     def _inventory(self, path: Path) -> Inventory:
         if path not in self._inventories:
+            refuse_doctype(path.read_bytes(), path)
             try:
                 self._inventories[path] = obspy.read_inventory(str(path), format="STATIONXML")
             # obspy hands on whatever its XML and number parsing met

@@ -58,7 +58,8 @@ def record_features(velocity: NDArray[np.floating], sampling_rate_hz: float) -> 
     ratio = 0.5 * (_log(horizontal.sum(axis=1)) - _log(vertical.sum(axis=1)))
     within = (frequency >= BANDS_HZ[0][0]) & (frequency < BANDS_HZ[-1][1])
     weight = spectrum[:, 0, within]
-    centroid = (weight @ frequency[within]) / np.maximum(weight.sum(axis=1), 1e-300)
+    # Row by row: a matrix product may round a record by its place in the batch.
+    centroid = (weight * frequency[within]).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-300)
     columns = [
         *(0.5 * _log(vertical)).T,
         *(0.5 * _log(horizontal)).T,

@@ -181,7 +181,7 @@ with phase("busy"), FileLock(STORES / "recorded.lock"):
 outcome["harmed"]["busy"] = not is_equal(stored("recorded"), now)
 
 unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, unlimited[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (25_000, unlimited[1]))
 with phase("full"):
     outcome["exit"]["full"] = run_command("full")
 resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)

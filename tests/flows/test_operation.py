@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.server
 
-FLOWS = {"ingest", "build-cube", "train", "backtest", "forecast", "retrain", "pipeline"}
+FLOWS = {"ingest", "build-cube", "train", "backtest", "forecast", "retrain", "pipeline", "quality"}
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -14,7 +14,7 @@ def test_every_provider_has_a_reader(provider):
 
 
 def test_an_unknown_provider_is_refused_with_the_list():
-    with pytest.raises(ValueError, match=r"unknown provider 'usgs': expected one of \['comcat'"):
+    with pytest.raises(ValueError, match=r"unknown provider 'usgs': expected one of \['aria'"):
         open_source("usgs")
 
 

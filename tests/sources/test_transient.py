@@ -54,7 +54,7 @@ def test_a_cause_below_a_complaint_about_the_file_is_seen(
 ) -> None:
     (tmp_path / "velocity.h5").write_bytes(b"")
 
-    def refuse(path: Path) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
         raise OSError(errno.EIO, "read failed", str(path))
 
     monkeypatch.setattr(h5py, "File", refuse)

@@ -69,15 +69,61 @@ def test_zip_under_a_netcdf_name_is_opened_and_merged(tmp_path, fetch):
     assert {"air_temperature", "precipitation_amount"} <= set(data.data_vars)
 
 
-def test_final_values_win_and_preliminary_ones_fill_their_gaps(tmp_path, fetch):
-    final, preliminary = era5(names=("t2m",)), era5(names=("t2m",)) + 50.0
+def side_by_side() -> xr.Dataset:
+    """Return a file in which both versions have the first two hours, and the preliminary one has a third."""
+    final, preliminary = era5(names=("t2m",)), era5(names=("t2m",)) + 20.0
     final["t2m"][2:] = np.nan
     both = xr.concat([preliminary, final], dim=pd.Index(["0005", "0001"], name="expver").astype(object))
     both["t2m"].attrs["units"] = "K"
-    both = both.assign_coords(expver=[5, 1])
-    save(both, tmp_path / "a.nc")
-    data = fetch("weather", "era5", "").dataset
-    np.testing.assert_allclose(data.air_temperature.values[:, 0, 0], [290, 290, 340], atol=0.01)
+    return both.assign_coords(expver=[5, 1])
+
+
+def test_final_values_win_and_preliminary_ones_fill_their_gaps(tmp_path, fetch):
+    save(side_by_side(), tmp_path / "a.nc")
+    data = fetch("weather", "era5", "", version="latest").dataset
+    np.testing.assert_allclose(data.air_temperature.values[:, 0, 0], [290, 290, 310], atol=0.01)
+    assert data.expver.values.tolist() == [1, 1, 5]
+
+
+def test_what_was_known_first_stands_unless_asked_otherwise(tmp_path, fetch):
+    save(side_by_side(), tmp_path / "a.nc")
+    data = fetch("weather", "era5", "", latency_days=5).dataset
+    np.testing.assert_allclose(data.air_temperature.values[:, 0, 0], 310, atol=0.01)
+    assert (data.available_time - data.time == np.timedelta64(5, "D")).all()
+    final = fetch("weather", "era5", "", latency_days=5, version="final").dataset
+    assert final.sizes["time"] == 2
+    assert (final.available_time - final.time == np.timedelta64(90, "D")).all()
+
+
+def test_a_value_filled_from_another_version_is_as_late_as_that_one(tmp_path, fetch):
+    preliminary = era5(names=("t2m",)).assign_coords(expver=("valid_time", ["0005"] * 3))
+    final = era5(names=("t2m", "tp")).assign_coords(expver=("valid_time", ["0001"] * 3))
+    save(preliminary, tmp_path / "a.nc")
+    save(final, tmp_path / "b.nc")
+    data = fetch("weather", "era5", "", latency_days=5).dataset
+    assert np.isfinite(data.precipitation_amount).all()
+    assert (data.expver == 5).all()
+    assert (data.available_time - data.time == np.timedelta64(90, "D")).all()
+
+
+@pytest.mark.parametrize("spoilt", [{"t2m": 16.85}, {"sp": 900.0}, {"tp": 2.5}, {"swvl1": 20.0}])
+def test_a_unit_that_lies_shows_in_the_values(tmp_path, fetch, spoilt):
+    save(era5(), tmp_path / "a.nc")
+    ((name, value),) = spoilt.items()
+    lying = era5("2019-07-02")
+    lying[name][:] = value
+    save(lying, tmp_path / "b.nc")
+    data, invalid = fetch("weather", "era5", "")
+    assert data.sizes["time"] == 3
+    assert "between" in str(invalid[0])
+    assert str(tmp_path / "b.nc") in str(invalid[0])
+
+
+def test_packing_below_zero_is_no_rain(tmp_path, fetch):
+    raining = era5(names=("tp",))
+    raining["tp"][:] = -1e-9
+    save(raining, tmp_path / "a.nc")
+    assert (fetch("weather", "era5", "").dataset.precipitation_amount == 0).all()
 
 
 def test_damaged_netcdf_is_named(tmp_path, fetch):

@@ -1,0 +1,50 @@
+"""From which time on a catalog has to be merged again, so that nothing before it could come out otherwise."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from tasks.cubes.matching import SAME_TIME, TWIN_TIME
+
+_REACH = max(SAME_TIME, TWIN_TIME)
+
+
+def merge_start(catalogs: Mapping[str, xr.Dataset], since: np.datetime64) -> np.datetime64:
+    """Return the latest time not after `since` at which the catalogs fall in two parts that know nothing of each other.
+
+    No event has versions on both sides, whatever source lists it, and no two rows on both sides are so near in time
+    that they could be one event: merging the later part alone gives the later part of the merged catalog.
+
+    Parameters
+    ----------
+    catalogs : mapping of source name to canonical catalog Dataset (event)
+        Only ids and origin times are read.
+    """
+    frames = [
+        pd.DataFrame(
+            {
+                # One network's numbers come with and without its name; to take two ids for one does no harm.
+                "id": [str(i).removeprefix("ci") for i in c["event_id"].values],
+                "origin": c["origin_time"].values.astype("datetime64[ns]"),
+            }
+        )
+        for c in catalogs.values()
+    ]
+    rows = pd.concat(frames, ignore_index=True).sort_values("origin", kind="stable", ignore_index=True)
+    origin = rows["origin"].to_numpy()
+    first = rows["origin"].groupby(rows["id"]).transform("min").to_numpy()
+    # The earliest origin of any event that has a row here or later.
+    reaching = np.minimum.accumulate(first[::-1])[::-1]
+    start: np.datetime64 = since.astype("datetime64[ns]")
+    while True:
+        place = int(np.searchsorted(origin, start, "left"))
+        earlier = start
+        if place < origin.size:
+            earlier = min(earlier, reaching[place])
+        if place and start - origin[place - 1] <= _REACH:
+            earlier = min(earlier, origin[place - 1])
+        if earlier == start:
+            return start
+        start = earlier

@@ -1,0 +1,136 @@
+"""Cubes too large for memory: written to the store piece by piece, each by the worker that computed it."""
+
+import pickle
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import icechunk
+import numpy as np
+import xarray as xr
+import zarr
+from dask.base import compute
+from dask.delayed import delayed
+
+from tasks.cubes.blocks import BLOCK_ROWS, CONTENT, Digest, _block_digests, content_sha256, store_group
+from tasks.cubes.layout import DIGESTS, canonical, encoded, put_group, put_hidden, row_dimension_of
+from tasks.cubes.repository import Repository, drop_group, groups_of
+from tasks.cubes.store import CubeRef
+
+# Days and pairs that one task writes: a whole number of blocks, and what `velocity_maps` and weather compute at once.
+TASK_ROWS: Final = 2 * BLOCK_ROWS
+
+
+def stream_cube(
+    root: Path | str, region: str, groups: Mapping[str, xr.Dataset], message: str, *, timeout_s: float = 60.0
+) -> CubeRef:
+    """Compute `groups` and commit them as one snapshot, the same that `CubeStore.write` makes, to the last bit.
+
+    The Dask scheduler that is set computes; see `stream_groups`. A group that an earlier cube had and this one lacks is
+    removed. Equal content commits nothing new.
+
+    Raises
+    ------
+    StoreBusy, StoreFull
+        See `Repository.writing`; no part of the cube is then visible.
+    """
+    repository = Repository(root, region)
+
+    def apply(session: icechunk.Session) -> None:
+        before = {name: _content(session, name) for name in groups_of(session.store)}
+        stream_groups(session, groups)
+        for name in set(before) - set(groups):
+            drop_group(session, name)
+        if before == {name: _content(session, name) for name in groups}:
+            session.discard_changes()
+
+    repository.change(message, apply, timeout_s)
+    return CubeRef(uri=str(root), region=region, snapshot=str(repository.snapshot()))
+
+
+def stream_groups(session: icechunk.Session, groups: Mapping[str, xr.Dataset]) -> None:
+    """Replace `groups` in `session`, no value of a lazy variable coming to this process.
+
+    Rows (days, pairs) are cut into tasks of 256; a task gets its rows of all variables of a group, writes their chunks
+    into a fork of the session, and gives back the fork, which is a list of chunks, and the digests of its blocks.
+    The forks are merged into `session`; nothing is visible before it is committed.
+
+    Raises
+    ------
+    ValueError
+        If `session` holds changes already: such a session does not fork.
+    """
+    fork = session.fork()
+    rows_of: dict[str, str] = {}
+    plain: dict[str, xr.Dataset] = {}
+    for name, group in groups.items():
+        dim, ordered = row_dimension_of(group), canonical(group)[sorted(map(str, group.data_vars))]
+        if dim is None or not any(v.chunks is not None and dim in v.dims for v in ordered.data_vars.values()):
+            store_group(fork, name, ordered.compute())
+            continue
+        rows_of[name], plain[name] = dim, ordered.drop_encoding()
+        _prepare(fork, name, plain[name], dim)
+    # Each task gets a copy of its own, so that what it gives back are its own chunks and no one else's.
+    blob = delayed(pickle.dumps(fork), pure=True)
+    write = delayed(_write_rows, pure=False)
+    tasks = {
+        name: [
+            write(blob, name, start, dim, plain[name].isel({dim: slice(start, start + TASK_ROWS)}))
+            for start in range(0, plain[name].sizes[dim], TASK_ROWS)
+        ]
+        for name, dim in rows_of.items()
+    }
+    with warnings.catch_warnings():
+        # It is: the weights of points and stations in the cells, some tens of MiB, once for all blocks.
+        warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+        # One group after the other: the blocks of two at once are more than a worker has room for.
+        done: dict[str, list[tuple[Any, Digest]]] = {name: compute(parts)[0] for name, parts in tasks.items()}
+    session.merge(fork, *(part for parts in done.values() for part, _ in parts))
+    for name, parts in done.items():
+        digests = np.concatenate([digest for _, digest in parts]) if parts else np.zeros((0, 32), np.uint8)
+        parent = zarr.open_group(session.store, path=name, mode="r+")
+        put_hidden(parent, DIGESTS, digests)
+        parent.attrs[CONTENT] = content_sha256(plain[name], digests)
+
+
+def graph_tasks(groups: Mapping[str, xr.Dataset]) -> int:
+    """Return how many tasks Dask is given for `groups`, before it fuses any, and without the writes."""
+    return len({key for group in groups.values() for key in dict(group.__dask_graph__() or {})})
+
+
+def _content(session: icechunk.Session, group: str) -> object:
+    return zarr.open_group(session.store, path=group, mode="r").attrs.get(CONTENT)
+
+
+def _prepare(fork: Any, name: str, group: xr.Dataset, dim: str) -> None:
+    """Write metadata, attributes, columns and all that has no rows; other arrays get their place but no values."""
+    # Selecting no rows of a lazy array would still compute its first block.
+    lazy = {k: v for k, v in group.variables.items() if v.chunks is not None and dim in v.dims}
+    none = {
+        k: (v.dims, np.empty([0 if d == dim else n for d, n in v.sizes.items()], v.dtype), v.attrs)
+        for k, v in lazy.items()
+    }
+    empty = group.drop_vars(list(lazy)).isel({dim: slice(0, 0)}).assign(none)
+    put_group(fork, name, empty[sorted(map(str, empty.data_vars))], is_cube=True)
+    parent = zarr.open_group(fork.store, path=name, mode="r+")
+    for key, array in group.variables.items():
+        if dim in array.dims:
+            stored = parent[str(key)]
+            assert isinstance(stored, zarr.Array)
+            stored.resize(array.shape)
+            if array.ndim == 1:
+                # A chunk of a column is longer than the rows of one task.
+                stored[:] = encoded(array.values, stored)
+
+
+def _write_rows(blob: bytes, name: str, start: int, dim: str, rows: xr.Dataset) -> tuple[Any, Digest]:
+    """Write `rows` from row `start` on into a fork; return the fork and the digests of the blocks."""
+    fork = pickle.loads(blob)  # made by this program a moment ago, never read from outside
+    parent = zarr.open_group(fork.store, path=name, mode="r+")
+    for key, array in rows.variables.items():
+        if dim in array.dims and array.ndim > 1:
+            stored = parent[str(key)]
+            assert isinstance(stored, zarr.Array)
+            stored[start : start + array.sizes[dim]] = encoded(array.values, stored)
+    return fork, _block_digests(canonical(rows), dim)

@@ -1,0 +1,116 @@
+"""What the FDSN web services share: addresses, times, base URLs in order, and what a refusal means."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qsl
+
+import numpy as np
+import requests
+
+from tasks.sources.contract import SourceDenied, SourceUnavailable
+from tasks.sources.services import Ask
+from tasks.sources.services.clock import wall_time
+from tasks.sources.services.http import Body
+
+_STATUS: Final = re.compile(r": HTTP (\d{3})\b")
+_LARGE: Final = re.compile(r"exceed|too (?:many|large|much)|limit", re.IGNORECASE)
+
+
+def address(base: str, service: str, method: str = "query") -> str:
+    """Return the URL of a method of FDSN service version 1 below `base`."""
+    return f"{base.rstrip('/')}/fdsnws/{service}/1/{method}"
+
+
+def text_of(time: np.datetime64) -> str:
+    """Return a time as FDSN services take it: ISO, UTC, to the microsecond only where it needs to be."""
+    whole = time.astype("datetime64[s]")
+    return str(whole if whole == time else time.astype("datetime64[us]"))
+
+
+def extra_query(ask: Ask) -> dict[str, str]:
+    """Return the service's option `query`, such as `catalog=ISC&includeallmagnitudes=true`, as parameters."""
+    return dict(parse_qsl(str(ask.service.options.get("query", ""))))
+
+
+def status_of(error: SourceDenied) -> int:
+    """Return the HTTP status with which the provider refused; 0 if there was none."""
+    found = _STATUS.search(str(error))
+    return int(found.group(1)) if found else 0
+
+
+def is_too_large(error: SourceDenied) -> bool:
+    """Tell whether a refusal says that the answer would be too large: 413, or 400 with such words (ComCat)."""
+    status = status_of(error)
+    return status == 413 or (status == 400 and _LARGE.search(str(error)) is not None)
+
+
+def ask_first(
+    ask: Ask, service: str, params: Mapping[str, str], method: str = "query"
+) -> requests.Response | None:
+    """Return the answer of the first base URL that gives one, None if it says that there is nothing.
+
+    Raises
+    ------
+    SourceDenied
+        At once: what one refuses so will its mirrors.
+    SourceUnavailable
+        If none answers.
+    """
+    failure: SourceUnavailable | None = None
+    for base in ask.service.urls:
+        try:
+            return ask.http.get(address(base, service, method), params=params)
+        except SourceDenied:
+            raise
+        except SourceUnavailable as error:
+            failure = failure or error
+    raise failure or SourceUnavailable(f"source {ask.config.group}: expected a base URL, found none")
+
+
+def asked_within(ask: Ask, key: str, days: float) -> bool:
+    """Tell whether `key` was asked, and answered, less than `days` before the clock of `ask`."""
+    entry = ask.landing.ledger.get(key)
+    if entry is None or entry.state not in ("got", "empty") or not entry.asked_at:
+        return False
+    age = wall_time(ask.now) - datetime.fromisoformat(entry.asked_at)
+    return age.total_seconds() < 86_400 * days
+
+
+def put_changed(ask: Ask, key: str, name: str, content: bytes) -> None:
+    """Land `content` as `name`, unless it is there already: a file that is written again is read again."""
+    path, before = ask.landing.path(name), ask.landing.ledger.get(key)
+    if before is not None and content and path.is_file() and path.read_bytes() == content:
+        asked_at = wall_time(ask.now).isoformat(timespec="seconds")
+        ask.landing.ledger.put(
+            before._replace(state="got", asked_at=asked_at, attempts=before.attempts + 1, message="")
+        )
+    else:
+        ask.landing.put(key, name, content, now=wall_time(ask.now))
+
+
+def post_lines(ask: Ask, base: str, lines: list[str], target: Path) -> Body | None:
+    """POST a bulk request of `NET STA LOC CHA START END` lines to dataselect; the body lands in `target`.
+
+    Returns
+    -------
+    Body or None
+        None if there are no data (204, 404).
+
+    Raises
+    ------
+    SourceDenied, SourceUnavailable
+        If it refuses or does not answer.
+    """
+    params = {"quality": str(ask.service.options.get("quality", "B")), **extra_query(ask)}
+    text = "\n".join([*(f"{key}={value}" for key, value in params.items()), *lines]) + "\n"
+    body = ask.http.stream(
+        address(base, "dataselect"),
+        target,
+        method="POST",
+        content=text.encode(),
+        headers={"Content-Type": "text/plain"},
+    )
+    return None if isinstance(body, int) or body.size == 0 else body

@@ -1,0 +1,76 @@
+"""A provider that publishes plain files over HTTP: yearly listings, supplements, rasters, folders of records.
+
+Options of the service: `patterns` (comma list of wanted file names, default `*`), `depth` (folders below the first,
+default 3), `refresh_days` (a file asked for within so many days before now is not asked for again, default 1).
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from fnmatch import fnmatch
+from pathlib import PurePosixPath
+from urllib.parse import quote
+
+import numpy as np
+
+from tasks.sources.contract import SourceUnavailable
+from tasks.sources.services import Ask
+from tasks.sources.services.listing import listed_names
+
+
+def mirror(ask: Ask) -> None:
+    """Bring every file below the base URL, or the one file that it is; a changed file is brought again.
+
+    The listing of the first base URL that answers counts; each file comes from the first that has it.
+
+    Raises
+    ------
+    SourceUnavailable, SourceDenied, SourceDataInvalid
+        See `Landing.download`; files that came before stay.
+    """
+    if PurePosixPath(ask.config.path).suffix:
+        # A single file: the base URL names it.
+        _bring(ask, PurePosixPath(ask.config.path).name, whole_url=True)
+        return
+    names = list(_walk(ask, "", int(ask.service.options.get("depth", 3))))
+    if not names:
+        raise SourceUnavailable(
+            f"{ask.http.shown(ask.service.urls[0])}: expected a directory of files, found none"
+        )
+    for name in names:
+        _bring(ask, name, whole_url=False)
+
+
+def _walk(ask: Ask, folder: str, depth: int) -> Iterator[str]:
+    page = ask.http.first(quote(folder))
+    if page is None:
+        return
+    patterns = str(ask.service.options.get("patterns", "*")).split(",")
+    for name in listed_names(page.text, page.url):
+        if not name.endswith("/"):
+            if any(fnmatch(name, pattern) for pattern in patterns):
+                yield f"{folder}{name}"
+        elif depth > 0:
+            yield from _walk(ask, f"{folder}{name}", depth - 1)
+
+
+def _bring(ask: Ask, name: str, whole_url: bool) -> None:
+    refresh_days = float(ask.service.options.get("refresh_days", 1))
+    known = ask.landing.ledger.get(name)
+    now = datetime.fromtimestamp(int(ask.now.astype("datetime64[s]").astype(np.int64)), UTC)
+    fresh = (
+        known is not None
+        and known.asked_at
+        and ((now - datetime.fromisoformat(known.asked_at)).total_seconds() < refresh_days * 86_400)
+    )
+    failure: SourceUnavailable | None = None
+    for base in ask.service.urls:
+        url = base if whole_url else f"{base.rstrip('/')}/{quote(name)}"
+        try:
+            entry = ask.landing.download(ask.http, name, url, name, refresh=not fresh, now=now)
+        except SourceUnavailable as error:
+            failure = error
+            continue
+        if entry.state == "got":
+            return
+    if failure is not None:
+        raise failure

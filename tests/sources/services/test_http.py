@@ -1,0 +1,116 @@
+import time
+
+import pytest
+
+from tasks.regions import Service
+from tasks.sources import SourceDataInvalid, SourceUnavailable
+from tasks.sources.contract import SourceDenied
+from tasks.sources.services import Http
+
+SECRET = "s3cr3t-t0ken"
+
+
+def http_for(*urls, token="", **changes):
+    values = {"kind": "files", "urls": urls, "requests_per_second": 1000, "timeout_s": 5} | changes
+    return Http(Service(**values), token, backoff_s=0.01)
+
+
+def in_turn(*replies):
+    left = list(replies)
+    return lambda _request: left.pop(0) if len(left) > 1 else left[0]
+
+
+def test_an_overloaded_server_is_asked_again_and_its_wish_to_wait_is_kept(serve, Reply):
+    server = serve(in_turn(Reply(503), Reply(429, headers={"Retry-After": "1"}), Reply(body=b"at last")))
+    start = time.monotonic()
+
+    assert http_for(server.url).get(server.url + "/x").content == b"at last"
+    assert len(server.seen) == 3
+    assert time.monotonic() - start >= 1
+
+
+def test_a_server_that_stays_down_is_unavailable_and_named_without_its_query(serve, Reply):
+    server = serve(lambda _r: Reply(500))
+
+    with pytest.raises(SourceUnavailable, match=r"/x: HTTP 500 after 4 attempts") as caught:
+        http_for(server.url).get(server.url + "/x", params={"key": SECRET})
+    assert SECRET not in str(caught.value)
+    assert not isinstance(caught.value, SourceDenied)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 413])
+def test_a_refusal_is_final_and_says_which_credential_is_meant(serve, Reply, status):
+    server = serve(lambda _r: Reply(status, b"no " + SECRET.encode()))
+    http = http_for(server.url, token=SECRET, credential="EARTHSCOPE_TOKEN")
+
+    with pytest.raises(SourceDenied, match=f"HTTP {status}") as caught:
+        http.get(server.url + "/x")
+    assert len(server.seen) == 1
+    assert SECRET not in f"{caught.value!s} {caught.value!r} {http!r}"
+    assert ("EARTHSCOPE_TOKEN" in str(caught.value)) == (status in (401, 403))
+
+
+@pytest.mark.parametrize("status", [204, 404, 410])
+def test_nothing_there_is_no_error(serve, Reply, status):
+    server = serve(lambda _r: Reply(status))
+
+    assert http_for(server.url).get(server.url) is None
+
+
+def test_nobody_at_the_port_is_unavailable():
+    with pytest.raises(SourceUnavailable, match="connection failed"):
+        http_for("http://127.0.0.1:9").get("http://127.0.0.1:9/x")
+
+
+@pytest.mark.parametrize("header", ["Authorization", "PRIVATE-TOKEN"])
+def test_the_credential_goes_to_its_own_host_and_not_along_a_redirect(serve, Reply, header):
+    storage = serve(lambda _r: Reply(body=b"data"))
+    portal = serve(lambda _r: Reply(302, headers={"Location": storage.url + "/signed"}))
+    http = http_for(portal.url, token=SECRET, credential_header=header, credential_prefix="")
+
+    assert http.get(portal.url + "/file").content == b"data"
+    assert portal.seen[0].headers[header] == SECRET
+    assert header not in storage.seen[0].headers
+
+    http.get(storage.url)
+    assert header not in storage.seen[1].headers
+
+
+def test_a_body_that_breaks_off_is_asked_for_again(serve, Reply, tmp_path):
+    server = serve(in_turn(Reply(body=b"half", announced=8), Reply(body=b"complete")))
+
+    body = http_for(server.url).stream(server.url, tmp_path / "f")
+    assert body.size == 8
+    assert (tmp_path / "f").read_bytes() == b"complete"
+
+    short = serve(lambda _r: Reply(body=b"half", announced=8))
+    with pytest.raises(SourceUnavailable, match="broke off 4 times"):
+        http_for(short.url).stream(short.url, tmp_path / "f")
+
+
+def test_requests_keep_the_rate(serve, Reply):
+    server = serve(lambda _r: Reply(body=b"x"))
+    http = http_for(server.url, requests_per_second=20)
+    start = time.monotonic()
+    for _ in range(5):
+        http.get(server.url)
+
+    assert time.monotonic() - start >= 4 / 20
+
+
+def test_mirrors_are_asked_in_order_and_one_that_is_down_is_passed_over(serve, Reply):
+    down, lacking = serve(lambda _r: Reply(500)), serve(lambda _r: Reply(404))
+    whole = serve(lambda _r: Reply(body=b"here"))
+
+    assert http_for(down.url, lacking.url, whole.url).first("x").content == b"here"
+    assert http_for(lacking.url).first("x") is None
+    with pytest.raises(SourceUnavailable):
+        http_for(lacking.url, down.url).first("x")
+
+
+def test_an_error_page_with_status_200_is_refused(tmp_path):
+    from tasks.sources.services.http import check_magic
+
+    (tmp_path / "f").write_bytes(b"<html>sorry")
+    with pytest.raises(SourceDataInvalid, match="begins with"):
+        check_magic(tmp_path / "f", [b"\x89HDF"], "http://a/f")
