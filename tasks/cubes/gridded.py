@@ -1,5 +1,6 @@
 """The gridded daily variables of a stored cube as one array of tiles, the way training windows read them."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -7,6 +8,7 @@ import numpy as np
 import xarray as xr
 import zarr
 from numpy.typing import NDArray
+from zarr.core.sync import sync
 
 from fusion_models.data.cube import DAY_NS, NAT, LeakError, nanoseconds
 from fusion_models.data.tiles import TileGrid
@@ -17,6 +19,8 @@ NEVER: Final = np.iinfo(np.int64).max
 _DIMS: Final = ("time", "lat", "lon")
 # Below this, more time goes into asking for a tile than into copying it.
 _TILE_LEAST: Final = (96, 32, 32)
+# Values that are turned from variable first to variable last at once: what the processor's cache holds.
+_TURN: Final = 4096
 
 
 class GridReader:
@@ -85,15 +89,37 @@ class GridReader:
         """Return the tile number `index` (time, lat, lon, variable), float32; NaN is missing."""
         days, rows, columns = self.grid.bounds(index)
         sizes = (days.stop - days.start, rows.stop - rows.start, columns.stop - columns.start)
-        out = np.empty((*sizes, len(self._arrays)), np.float32)
-        for v, (array, offset) in enumerate(zip(self._arrays, self._offset, strict=True)):
-            start, stop = (min(max(t - offset, 0), array.shape[0]) for t in (days.start, days.stop))
-            if stop - start < sizes[0]:
-                out[..., v] = np.nan
-            if stop > start:
-                first = start + offset - days.start
-                out[first : first + stop - start, :, :, v] = array[start:stop, rows, columns]
-        return out
+        flat = np.empty((len(self._arrays), int(np.prod(sizes))), np.float32)
+        layers = flat.reshape(len(self._arrays), *sizes)
+        for layer, (start, values) in zip(layers, sync(self._layers(days, rows, columns)), strict=True):
+            stop = start + values.shape[0]
+            layer[:start], layer[start:stop], layer[stop:] = np.nan, values, np.nan
+        out = np.empty((flat.shape[1], flat.shape[0]), np.float32)
+        for part in range(0, len(out), _TURN):
+            out[part : part + _TURN] = flat[:, part : part + _TURN].T
+        return out.reshape(*sizes, len(self._arrays))
+
+    async def _layers(
+        self, days: slice, rows: slice, columns: slice
+    ) -> list[tuple[int, NDArray[np.float32]]]:
+        """Return of each variable where its stored days begin among `days`, and their values, all asked for at once."""
+        spans = [
+            (
+                min(max(days.start - offset, 0), array.shape[0]),
+                min(max(days.stop - offset, 0), array.shape[0]),
+            )
+            for array, offset in zip(self._arrays, self._offset, strict=True)
+        ]
+        found = await asyncio.gather(
+            *(
+                array.async_array.getitem((slice(*span), rows, columns))
+                for array, span in zip(self._arrays, spans, strict=True)
+            )
+        )
+        return [
+            (start + offset - days.start if stop > start else 0, np.asarray(values))
+            for (start, stop), offset, values in zip(spans, self._offset, found, strict=True)
+        ]
 
     def __getstate__(self) -> dict[str, object]:
         """Pickle the reference, not the open store."""

@@ -41,7 +41,7 @@ class Scale:
     cells: int = 100
     shape: WindowShape = SHAPE
     batch: int = 32
-    cold_batches: int = 80
+    cold_batches: int = 45
     warm_batches: int = 60
     seconds: float = 20.0
     """Longest run of a peer: they are slow, and a rate needs no more."""
