@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     tracking_uri: str | None = Field(default=None, description="MLflow; default: SQLite in the state folder")
     dask_address: str | None = Field(default=None, description="Dask scheduler; default: a local cluster")
     threads: int = Field(default=2, ge=1, description="threads of the local Dask cluster and of torch")
+    memory_gib: float = Field(
+        default=4.0, gt=0, description="memory for a cube's maps, and for samples; more are read as needed"
+    )
     prefect_port: int = Field(default=4200, description="Prefect server and UI on 127.0.0.1")
     mlflow_port: int = Field(default=5000, description="MLflow UI on 127.0.0.1")
 
@@ -57,6 +60,7 @@ class Settings(BaseSettings):
             tracking_uri=self.tracking_uri or f"sqlite:///{home / 'mlflow.db'}",
             dask_address=self.dask_address,
             threads=self.threads,
+            memory_gib=self.memory_gib,
         )
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion_models.config import PROVIDER_KINDS, ModelConfig, TrainingConfig
-from fusion_models.data.datamodule import Batch
+from fusion_models.data.sets import Batch
 from fusion_models.data.spec import SampleSpec
 from fusion_models.evidence import fit_dispersion, judge
 from fusion_models.losses import negative_binomial_loss, poisson_loss

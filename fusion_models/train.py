@@ -17,7 +17,7 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from fusion_models.bundle import CARD, Bundle, BundleCard, load_bundle, save_bundle
 from fusion_models.config import ModelConfig, TrainingConfig
 from fusion_models.data.cube import CubeData
-from fusion_models.data.datamodule import ForecastData, SplitDates
+from fusion_models.data.datamodule import MEMORY_BYTES, ForecastData, SplitDates
 from fusion_models.data.spec import spec_for
 from fusion_models.module import FusionModule
 
@@ -56,6 +56,7 @@ def fit(
     out: Path,
     on_epoch: OnEpoch | None = None,
     provenance: Mapping[str, str] | None = None,
+    memory_bytes: int = MEMORY_BYTES,
 ) -> Path:
     """Return the folder of the trained bundle, `out`/bundle.
 
@@ -75,13 +76,17 @@ def fit(
         Called with epoch (from 1) and its metrics.
     provenance : mapping, optional
         What else the bundle should tell: `commit`, `baseline` (hash of its parameters).
+    memory_bytes : int
+        See `ForecastData`.
 
     Raises
     ------
     ValueError
         If the rates, counts and split do not fit together (see `ForecastData`).
     """
-    fingerprint = _fingerprint(cube, baseline_rates, counts, split, model_config, training_config)
+    fingerprint = _fingerprint(
+        cube, baseline_rates, counts, split, model_config, training_config, memory_bytes
+    )
     target = out / "bundle"
     if (target / CARD).is_file():
         finished = load_bundle(target)
@@ -91,7 +96,7 @@ def fit(
             return target
     spec = spec_for(cube, model_config, training_config.horizons)
     with _quiet(training_config.num_threads):
-        data = ForecastData(cube, spec, baseline_rates, counts, split, training_config)
+        data = ForecastData(cube, spec, baseline_rates, counts, split, training_config, memory_bytes)
         torch.manual_seed(training_config.seed)
         module = FusionModule(model_config, training_config, spec, data.events_per_sample)
         folder = out / "checkpoints" / fingerprint[:16]
@@ -125,11 +130,7 @@ def fit(
         scaling=data.scaling,
         shrinkage=tuple(best["quakecube"]["shrinkage"]),
         dispersion=tuple(best["quakecube"]["dispersion"]),
-        n_stations={
-            name: data.training.inputs[name].values.shape[2]
-            for name in ("waveform", "gnss")
-            if name in data.training.inputs
-        },
+        n_stations=data.n_stations,
         region=cube.region,
         snapshot=cube.snapshot,
         provenance=dict(provenance or {}),
@@ -146,11 +147,13 @@ def _fingerprint(
     split: SplitDates,
     model: ModelConfig,
     training: TrainingConfig,
+    memory_bytes: int,
 ) -> str:
     dates = (split.train_start, split.train_end, split.validation_start, split.validation_end)
     text = json.dumps(
         [cube.region, cube.snapshot, model.model_dump(mode="json"), training.model_dump(mode="json")]
         + [str(day) for day in dates]
+        + [memory_bytes]  # fewer samples may tell the scale
     )
     digest = hashlib.sha256(text.encode())
     for array in (rates, counts):

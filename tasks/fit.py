@@ -14,7 +14,8 @@ from fusion_models.bundle import load_bundle
 from fusion_models.config import load_model, load_training
 from fusion_models.data.cube import CubeData
 from fusion_models.train import fit
-from tasks.cubes.store import CubeRef, load_cube
+from tasks.cubes.load import load_cube, load_group
+from tasks.cubes.store import CubeRef
 from tasks.progress import Progress, progress
 from tasks.regions import Region
 from tasks.scoring import observed_counts
@@ -52,7 +53,7 @@ def _folder(workspace: Workspace, region: Region, what: str, **keys: object) -> 
 def fit_baseline_models(workspace: Workspace, region: Region, cube: CubeRef) -> str:
     """Fit Poisson, smoothed seismicity and ETAS on the catalog up to the end of training; return their folder."""
     folder = _folder(workspace, region, BASELINES, cube=cube.snapshot)
-    catalog = load_cube(cube, region).groups["catalog"]
+    catalog = load_group(cube, "catalog")
     with whole_folder(folder) as partial, progress(f"fit baselines {region.name}"):
         Baselines.fit(catalog, region).save(partial)
     return str(folder)
@@ -82,7 +83,7 @@ def rate_training_days(
             )
         ]
     )
-    catalog = load_cube(cube, region).groups["catalog"]
+    catalog = load_group(cube, "catalog")
     with progress(f"rate {len(days)} days by ETAS"):
         rates = Baselines.load(Path(baselines), region).etas.forecast_many(catalog, days)
     path = Path(baselines) / f"etas_rates_{digest(config.model_dump(mode='json'))}.nc"
@@ -140,7 +141,8 @@ def train_network(
         model=model.model_dump(mode="json"),
         training=recipe.model_dump(mode="json"),
     )
-    data = load_cube(cube, region)
+    memory = workspace.memory_bytes
+    data = load_cube(cube, region, memory_bytes=memory, tiles_folder=workspace.tiles)
     with xr.open_dataset(rates, engine="h5netcdf") as file:
         etas = file["rate"].load()
     # Not Lightning's bar: the lines of the log would run through it.
@@ -155,6 +157,7 @@ def train_network(
             folder,
             on_epoch=_on_epoch(network, told),
             provenance={"code": code_digest(), "baselines": Path(rates).parent.name},
+            memory_bytes=memory,
         )
         told.total = told.done  # it may have stopped early
     # The bundle forecasts without any other file: it carries the baselines that it corrects.

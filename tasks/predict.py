@@ -12,7 +12,7 @@ from fusion_models.data.asof import as_of
 from fusion_models.forecaster import Forecaster, NetworkForecaster
 from tasks.align import CubeReport
 from tasks.cubes.forecasts import ForecastExists, ForecastManifest, write_forecast
-from tasks.cubes.store import load_cube
+from tasks.cubes.load import load_cube
 from tasks.fit import BASELINES
 from tasks.progress import progress
 from tasks.regions import Region
@@ -57,7 +57,7 @@ def issue_forecast(workspace: Workspace, region: Region, issue_date: str) -> Iss
     issue = _issue_time(region, issue_date)
     serving = Serving.load(workspace, region)
     ref = CubeReport.load(workspace, region).ref
-    view = as_of(load_cube(ref, region), issue)
+    view = as_of(load_cube(ref, region, memory_bytes=workspace.memory_bytes), issue)
     challenger = Path(serving.trained.bundles[serving.challenger])
     baselines = Baselines.load(challenger / BASELINES, region)
     forecasters: dict[str, Forecaster] = {f.name: f for f in baselines}

@@ -15,7 +15,7 @@ from fusion_models.config import PROVIDER_KINDS
 from fusion_models.data.asof import as_of
 from fusion_models.data.cube import CubeData
 from fusion_models.forecaster import NetworkForecaster
-from tasks.cubes.store import load_cube
+from tasks.cubes.load import load_cube
 from tasks.fit import Trained
 from tasks.progress import Progress, progress
 from tasks.regions import Region
@@ -186,7 +186,7 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
     Writes `scorecard.json`, `rates.nc` (model, issue_time, horizon, lat, lon) and `figures/`.
     """
     config = load_scoring(workspace.conf)
-    cube = load_cube(trained.cube, region)
+    cube = load_cube(trained.cube, region, memory_bytes=workspace.memory_bytes)
     baselines = Baselines.load(Path(trained.baselines), region)
     bundles = {name: load_bundle(Path(path)) for name, path in trained.bundles.items()}
     split = region.split

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from fusion_models.data.cube import DAY_NS, CatalogGroup, CubeData, DailyGroup, LeakError, nanoseconds
+from fusion_models.data.cube import DAY_NS, CatalogGroup, CubeData, DailyGroup, LeakError, Rows, nanoseconds
 
 __all__ = ["CubeData", "LeakError", "View", "as_of", "view_contents", "view_digest"]
 
@@ -137,7 +137,7 @@ class View:
         self,
         source: DailyGroup,
         dims: tuple[str, ...],
-        values: NDArray[np.floating],
+        values: Rows,
         rows: NDArray[np.int64],
     ) -> NDArray[np.floating]:
         if values.shape[0] == 0:

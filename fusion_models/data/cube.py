@@ -2,15 +2,30 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from fusion_models.data.maps import TiledMaps
+from fusion_models.data.tiles import Tiles
+
 DAY_NS: Final = 86_400_000_000_000
 NAT: Final = np.iinfo(np.int64).min
 UNGUARDED: Final = ("static", "labels")
+
+
+class Rows(Protocol):
+    """Values (time, ...): an array, or what reads the rows asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def dtype(self) -> np.dtype[Any]: ...  # noqa: D102
+    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.floating]:
+        """Return the rows, as a copy."""
+        ...
 
 
 class LeakError(ValueError):
@@ -26,7 +41,7 @@ class DailyGroup:
 
     first_day: int
     rows: NDArray[np.int64]
-    variables: dict[str, tuple[tuple[str, ...], NDArray[np.floating]]]
+    variables: dict[str, tuple[tuple[str, ...], Rows]]
     available: NDArray[np.int64]
     complete: NDArray[np.int64]
     coords: dict[str, xr.DataArray]
@@ -63,6 +78,8 @@ class CubeData:
         Cell size, degree.
     region, snapshot : str
         Name of the region and id of the snapshot that was read.
+    tiles : Tiles, optional
+        Gives the values of the daily groups that its source names; their Datasets are then not loaded.
 
     Raises
     ------
@@ -79,6 +96,7 @@ class CubeData:
     resolution_deg: float
     region: str
     snapshot: str
+    tiles: Tiles | None = None
     daily: dict[str, DailyGroup] = field(init=False, repr=False, compare=False)
     pairs: PairGroup | None = field(init=False, repr=False, compare=False)
     catalog: CatalogGroup | None = field(init=False, repr=False, compare=False)
@@ -86,7 +104,7 @@ class CubeData:
     def __post_init__(self) -> None:
         """Check every group and keep its arrays."""
         daily = {
-            name: _daily_group(name, dataset)
+            name: _daily_group(name, dataset, self.tiles)
             for name, dataset in self.groups.items()
             if name not in ("catalog", "insar", *UNGUARDED)
         }
@@ -162,24 +180,35 @@ def _guarded_variables(
     return guarded
 
 
-def _daily_group(name: str, dataset: xr.Dataset) -> DailyGroup:
+def _daily_group(name: str, dataset: xr.Dataset, tiles: Tiles | None) -> DailyGroup:
     available = _available(name, dataset, "time")
     dims = tuple(str(d) for d in available.dims)
     known = nanoseconds(available.values)
     time = nanoseconds(dataset["time"].values)
     if (time % DAY_NS).any() or (np.diff(time) <= 0).any():
         raise ValueError(f"group {name!r}: expected ascending UTC midnights in time, found others")
+    days = time // DAY_NS
+    first_day = int(days[0]) if days.size else 0
     end = (time + DAY_NS).reshape((-1,) + (1,) * (len(dims) - 1))
-    variables: dict[str, tuple[tuple[str, ...], NDArray[np.floating]]] = {}
-    for key, (var_dims, values) in _guarded_variables(name, dataset, "time", available).items():
+    variables: dict[str, tuple[tuple[str, ...], Rows]] = {}
+    if tiles is not None:
+        for column, (group, _, key) in enumerate(n.partition("/") for n in tiles.source.grid.variables):
+            if group == name:
+                maps = TiledMaps(tiles, column, first_day - tiles.source.first_day, days.size)
+                variables[key] = (("time", "lat", "lon"), maps)
+    if variables:
+        # Not all values can be looked at: whatever the day holds, it may not be known before its end.
+        _refuse_early(name, "the day", known != NAT, known, end)
+        known = np.where(known == NAT, np.iinfo(np.int64).max, known)
+    held = dataset.drop_vars(list(variables))
+    for key, (var_dims, values) in _guarded_variables(name, held, "time", available).items():
         _refuse_early(name, key, _observed(values, var_dims, dims), known, end)
         variables[key] = (var_dims, values.astype(values.dtype if values.dtype.kind == "f" else np.float64))
-    days = time // DAY_NS
     rows = np.full(int(days[-1] - days[0]) + 1 if days.size else 0, -1, dtype=np.int64)
     rows[days - days[0] if days.size else []] = np.arange(days.size)
     coords = {str(k): c for k, c in dataset.coords.items() if "time" not in c.dims}
     complete = known.reshape(len(time), -1).max(axis=1) if known.size else time
-    return DailyGroup(int(days[0]) if days.size else 0, rows, variables, known, complete, coords)
+    return DailyGroup(first_day, rows, variables, known, complete, coords)
 
 
 def _pair_group(dataset: xr.Dataset) -> PairGroup:

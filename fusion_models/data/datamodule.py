@@ -1,8 +1,8 @@
-"""Training and validation samples in memory, split by date."""
+"""Training and validation samples, split by date."""
 
 from collections.abc import Iterator
 from datetime import date
-from typing import NamedTuple, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import pytorch_lightning as pl
@@ -13,13 +13,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fusion_models.config import TrainingConfig
-from fusion_models.data.asof import as_of
-from fusion_models.data.batches import take, to_inputs
 from fusion_models.data.cube import DAY_NS, CubeData, nanoseconds
-from fusion_models.data.samples import stack_samples
+from fusion_models.data.sets import Batch, DrawnSamples, HeldSamples, Issues, draw, scaled
 from fusion_models.data.spec import SampleSpec
 from fusion_models.scaling import Scaling, fit_scaling
-from fusion_models.tokens import Inputs
+
+MEMORY_BYTES: Final = 4 << 30
 
 
 class SplitDates(Protocol):
@@ -33,35 +32,6 @@ class SplitDates(Protocol):
     def validation_start(self) -> date: ...  # noqa: D102
     @property
     def validation_end(self) -> date: ...  # noqa: D102
-
-
-class Batch(NamedTuple):
-    """Scaled inputs; baseline rates, observed counts and support (batch, horizon, lat, lon); issue day (batch,)."""
-
-    inputs: dict[str, Inputs]
-    rate: Tensor
-    observed: Tensor
-    support: Tensor
-    day: Tensor
-
-
-class SampleSet(Dataset[Batch]):
-    """Samples in memory, indexed by a list of rows at once: no copying sample by sample."""
-
-    def __init__(
-        self, inputs: dict[str, Inputs], rate: Tensor, count: Tensor, support: Tensor, day: Tensor
-    ) -> None:
-        self.inputs, self.rate, self.count, self.support, self.day = inputs, rate, count, support, day
-
-    def __len__(self) -> int:
-        """Return the number of samples."""
-        return len(self.rate)
-
-    def __getitem__(self, rows: list[int]) -> Batch:
-        """Return the batch of `rows`."""
-        return Batch(
-            take(self.inputs, rows), self.rate[rows], self.count[rows], self.support[rows], self.day[rows]
-        )
 
 
 class EpochOrder(Sampler[list[int]]):
@@ -109,6 +79,8 @@ class ForecastData(pl.LightningDataModule):
     ----------
     baseline_rates, counts : DataArray (issue_time, horizon, lat, lon)
         Expected counts of the baseline and observed counts of target events in [issue_time, issue_time + horizon).
+    memory_bytes : int
+        Samples that need more are drawn from the cube batch by batch; the scaling then comes from those that fit.
 
     Raises
     ------
@@ -124,6 +96,7 @@ class ForecastData(pl.LightningDataModule):
         counts: xr.DataArray,
         split: SplitDates,
         config: TrainingConfig,
+        memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         super().__init__()
         self.config = config
@@ -132,44 +105,55 @@ class ForecastData(pl.LightningDataModule):
         counts = counts.transpose(*order).sel(horizon=list(config.horizons), issue_time=rates["issue_time"])
         if rates.shape != counts.shape:
             raise ValueError(f"baseline rates {rates.shape} and counts {counts.shape} must have one shape")
-        times = rates["issue_time"].values
+        every = Issues(rates["issue_time"].values, np.asarray(rates.values, dtype=np.float64), counts.values)
         longest, step = max(config.horizons), config.issue_step_days
-        parts = {
-            "training": split_times(times, split.train_start, split.train_end, longest, step),
-            "validation": split_times(times, split.validation_start, split.validation_end, longest, step),
-        }
-        for name, rows in parts.items():
-            if rows.size == 0:
-                raise ValueError(f"no issue time of the baseline rates falls into {name}: {split!r}")
-        arrays = {
-            name: stack_samples(
-                spec, (as_of(cube, times[i]) for i in rows), np.asarray(rates.values[rows], dtype=np.float64)
+        training, validation = (
+            every.at(split_times(every.times, start, end, longest, step))
+            for start, end in (
+                (split.train_start, split.train_end),
+                (split.validation_start, split.validation_end),
             )
-            for name, rows in parts.items()
-        }
-        self.scaling: Scaling = fit_scaling(arrays["training"])
-        self.training, self.validation = (
-            SampleSet(
-                to_inputs(arrays[name], self.scaling, spec),
-                torch.from_numpy(arrays[name]["baseline_rates"].astype(np.float32)),
-                torch.from_numpy(counts.values[parts[name]].astype(np.float32)),
-                torch.from_numpy(self.scaling.support(arrays[name]["baseline_rates"]).astype(np.float32)),
-                torch.from_numpy(nanoseconds(times[parts[name]]) // DAY_NS),
-            )
-            for name in ("training", "validation")
         )
-        events = self.training.count.sum(dim=(0, 2, 3))
+        for name, part in (("training", training), ("validation", validation)):
+            if part.times.size == 0:
+                raise ValueError(f"no issue time of the baseline rates falls into {name}: {split!r}")
+        # Scaled samples stand beside those they are made from.
+        one = 2 * sum(array.nbytes for array in draw(cube, spec, training.at([0])).values())
+        held = memory_bytes // one
+        self.is_held = training.times.size + validation.times.size <= held
+        # Of more samples than fit, evenly spaced ones tell the scale.
+        fitted = np.unique(np.linspace(0, training.times.size - 1, max(1, held)).astype(int))
+        shown = training if self.is_held else training.at(fitted)
+        arrays = draw(cube, spec, shown)
+        self.scaling: Scaling = fit_scaling(arrays | {"baseline_rates": training.rates})
+        self.training: Dataset[Batch]
+        self.validation: Dataset[Batch]
+        if self.is_held:
+            self.training = HeldSamples(scaled(arrays, training, spec, self.scaling))
+            self.validation = HeldSamples(
+                scaled(draw(cube, spec, validation), validation, spec, self.scaling)
+            )
+        else:
+            self.training = DrawnSamples(cube, spec, training, self.scaling)
+            self.validation = DrawnSamples(cube, spec, validation, self.scaling)
+        self.n_training, self.n_validation = training.times.size, validation.times.size
+        self.n_stations = {
+            name: arrays[f"{name}.values"].shape[2]
+            for name in ("waveform", "gnss")
+            if name in spec.modalities
+        }
+        events = torch.from_numpy(training.counts.astype(np.float32)).sum(dim=(0, 2, 3))
         if not bool((events > 0).all()):
             raise ValueError(f"training holds no target event for some horizon of {config.horizons}")
         # Loss per event: with this every horizon weighs the same, though long windows hold more events.
-        self.events_per_sample: Tensor = events / len(self.training)
+        self.events_per_sample: Tensor = events / self.n_training
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return shuffled batches."""
-        order = EpochOrder(len(self.training), self.config.batch_size, self.config.seed)
+        order = EpochOrder(self.n_training, self.config.batch_size, self.config.seed)
         return DataLoader(self.training, sampler=order, batch_size=None, num_workers=0)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return batches in order of time."""
-        order = EpochOrder(len(self.validation), 4 * self.config.batch_size, None)
+        order = EpochOrder(self.n_validation, 4 * self.config.batch_size, None)
         return DataLoader(self.validation, sampler=order, batch_size=None, num_workers=0)

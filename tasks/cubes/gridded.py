@@ -47,7 +47,7 @@ class GridReader:
     def __init__(self, ref: CubeRef, groups: Sequence[str] | None = None) -> None:
         self._arguments = (ref, groups)
         self.snapshot = ref.snapshot
-        stored = {name: group for name, group in open_cube(ref).items() if _is_gridded(group)}
+        stored = {name: group for name, group in open_cube(ref).items() if is_gridded(group)}
         chosen = sorted(stored) if groups is None else list(groups)
         if not chosen or not set(chosen) <= set(stored):
             raise ValueError(
@@ -130,7 +130,8 @@ class GridReader:
         self.__init__(*state["arguments"])  # type: ignore[misc]
 
 
-def _is_gridded(group: xr.Dataset) -> bool:
+def is_gridded(group: xr.Dataset) -> bool:
+    """Tell whether a group of a cube has daily maps and says of each day when it became known."""
     says_when = "available_time" in group.variables and group["available_time"].dims == ("time",)
     return says_when and any(array.dims == _DIMS for array in group.data_vars.values())
 

@@ -8,7 +8,6 @@ import numpy as np
 import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field
 
-from fusion_models.data.asof import CubeData
 from tasks.cubes.append import in_order, row_dimension, sorted_unique
 from tasks.cubes.blocks import TailDoesNotFit, content_sha256, store_group
 from tasks.cubes.changes import first_changes
@@ -23,7 +22,7 @@ from tasks.cubes.repository import (
     in_chunks,
     open_group,
 )
-from tasks.regions import Region, TimeWindow
+from tasks.regions import TimeWindow
 
 __all__ = [
     "CubeRef",
@@ -34,7 +33,6 @@ __all__ = [
     "TailDoesNotFit",
     "UnknownSnapshot",
     "content_sha256",
-    "load_cube",
     "open_cube",
     "read_store",
 ]
@@ -269,30 +267,3 @@ def read_store(ref: CubeRef) -> icechunk.IcechunkStore:
         If there is no such cube.
     """
     return Repository(ref.uri, ref.region).reader(ref.snapshot)
-
-
-def load_cube(ref: CubeRef, region: Region) -> CubeData:
-    """Return the cube `ref` in memory, behind the as-of door.
-
-    Everything is loaded here, because a forked process hangs on the first read of an Icechunk store.
-
-    Raises
-    ------
-    UnknownSnapshot
-        If there is no such cube.
-    LeakError
-        If a group's time stamps show that it looks ahead.
-    ValueError
-        If `ref` is the cube of another region.
-    """
-    if ref.region != region.store_name:
-        raise ValueError(f"expected a cube of region {region.store_name!r}, found one of {ref.region!r}")
-    groups = {name: group.load() for name, group in open_cube(ref).items()}
-    return CubeData(
-        groups=groups,
-        latitudes=np.asarray(region.latitudes),
-        longitudes=np.asarray(region.longitudes),
-        resolution_deg=region.resolution_deg,
-        region=region.name,
-        snapshot=ref.snapshot,
-    )

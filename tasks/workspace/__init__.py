@@ -25,6 +25,7 @@ class Workspace(BaseModel):
     tracking_uri: str = Field(description="MLflow tracking and registry URI")
     dask_address: str | None = Field(default=None, description="scheduler to use instead of a local one")
     threads: int = Field(default=2, ge=1, description="threads of the local Dask cluster and of torch")
+    memory_gib: float = Field(default=4.0, gt=0, description="what a cube's maps, and samples, may each take")
 
     @property
     def observations(self) -> Path:
@@ -45,6 +46,16 @@ class Workspace(BaseModel):
     def reports(self) -> Path:
         """Pages, figures and summaries, one folder per run, `latest` beside them."""
         return self.home / "reports"
+
+    @property
+    def tiles(self) -> Path:
+        """Daily maps of cubes too large for memory, as training reads them."""
+        return self.home / "tiles"
+
+    @property
+    def memory_bytes(self) -> int:
+        """`memory_gib` in bytes."""
+        return int(self.memory_gib * 2**30)
 
     def runs(self, region: str) -> Path:
         """Return the folder of fitted baselines, bundles and backtests of `region`."""

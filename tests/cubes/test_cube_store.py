@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.cubes.forecasts import ForecastExists, ForecastManifest, read_forecast, write_forecast
-from tasks.cubes.store import CubeRef, CubeStore, UnknownSnapshot, load_cube, open_cube
+from tasks.cubes.load import load_cube
+from tasks.cubes.store import CubeRef, CubeStore, UnknownSnapshot, open_cube
 from tasks.regions import Region
 
 

@@ -17,7 +17,8 @@ from fusion_models.data.windows import Origins, WindowSet, WindowShape
 from tasks.cubes.build import lazy_groups
 from tasks.cubes.chunks import CHUNK_DAYS, grid_chunks
 from tasks.cubes.gridded import GridReader
-from tasks.cubes.store import CubeRef, CubeStore, load_cube, open_cube
+from tasks.cubes.load import load_cube
+from tasks.cubes.store import CubeRef, CubeStore, open_cube
 from tasks.cubes.stream import graph_tasks, stream_cube
 from tasks.regions import Region
 
