@@ -19,7 +19,7 @@ from tasks.cubes.closure import REACH, event_key, merge_start
 from tasks.cubes.layout import COLUMN_ROWS, EVENT_MARKS, ORIGINS, put_hidden
 from tasks.cubes.zones import column, runs_from
 
-MARK_ROWS: Final = 16 * COLUMN_ROWS
+MARK_ROWS: Final = 8 * COLUMN_ROWS
 Places = NDArray[np.int64]
 
 

@@ -161,10 +161,15 @@ def cells(found: xr.Dataset | None, name: str) -> dict[Cell, tuple[float, np.dat
 
 
 def learn(log: Log, answer: list[Version]) -> None:
-    """Take an answer into the log of arrivals: what says again what was in force at its time is no news."""
+    """Take an answer into the log of arrivals: what says again what was in force at its time is no news.
+
+    Nor is, once the first value turns out to have been known earlier, the time from which it was known before.
+    """
     for v in answer:
         cell = log.setdefault((v.day, v.station), {})
         before = [hour for hour in cell if hour <= v.hour]
+        if cell and not before and np.array_equal(cell[min(cell)], v.value, equal_nan=True):
+            del cell[min(cell)]
         if not before or not np.array_equal(cell[max(before)], v.value, equal_nan=True):
             cell[v.hour] = v.value
 
