@@ -36,9 +36,9 @@ def align_cube(workspace: Workspace, region: Region, observations: str) -> CubeR
         dask_progress(f"align {region.name}", client) as told,
     ):
         told.doing = "build"
-        groups = build_groups(region, lambda group: store.read(group, observations))
+        groups = build_groups(region, lambda group: store.read(group, observations, first=True))
         told.doing = "audit"
-        audited = audit_cube(region, lambda group: store.read(group, observations), groups)
+        audited = audit_cube(region, lambda group: store.read(group, observations, first=True), groups)
         told.doing = "commit"
         ref = stream_cube(workspace.cubes, region.store_name, groups, f"observations {observations}")
     labels = groups["labels"]

@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 
 from tasks.cubes.chunks import CHUNK_DAYS, GRID_COMPRESSOR, grid_chunks
 
-ROWS: Final = ("time", "event", "record", "pair")
+ROWS: Final = ("time", "event", "record", "pair", "revision")
 # Arrays that say where rows are found and what blocks hold; no reader of data sees them.
 ZONES: Final = ("zone_first", "zone_last")
+ORIGINS: Final = ("zone_first_origin", "zone_last_origin")
+EVENT_MARKS: Final = "event_marks"
 DIGESTS: Final = "block_sha256"
-HIDDEN: Final = (*ZONES, DIGESTS)
+HIDDEN: Final = (*ZONES, *ORIGINS, EVENT_MARKS, DIGESTS)
+# A group under this name holds what replaced values of the group that follows it; no reader of data sees it.
+REVISIONS: Final = "revisions/"
 
 # An append rewrites the last chunk, so its length, not that of the archive, is what a day costs.
 COLUMN_ROWS: Final = 1024
@@ -41,8 +45,8 @@ _FILLS: Final[dict[str, object]] = {
 
 
 def row_dimension_of(dataset: xr.Dataset) -> str | None:
-    """Return the dimension along which a group grows (one of `ROWS`, `pair` and `event` before `time`), or None."""
-    return next((d for d in ("event", "record", "pair", "time") if d in dataset.dims), None)
+    """Return the dimension along which a group grows (one of `ROWS`, `time` the last of them), or None."""
+    return next((d for d in ("event", "record", "pair", "revision", "time") if d in dataset.dims), None)
 
 
 def put_group(session: icechunk.Session, group: str, dataset: xr.Dataset, *, is_cube: bool = False) -> None:

@@ -13,7 +13,7 @@ from tasks.cubes.append import in_order
 from tasks.cubes.blocks import TailDoesNotFit
 from tasks.cubes.catalog_grid import grid_catalog, label_days
 from tasks.cubes.clock import DAY
-from tasks.cubes.closure import merge_start
+from tasks.cubes.closure import first_row, merge_start
 from tasks.cubes.insar import CHUNK_PAIRS, grid_interferograms
 from tasks.cubes.layout import canonical
 from tasks.cubes.los import SIDE_DAYS, with_gnss_rates
@@ -45,7 +45,7 @@ def catalog_tail(
     late = {name: _late_events(c, start) for name, c in catalogs.items()}
     merged, _ = merge_catalogs(late, region)
     merged.attrs = dict(stored["catalog"].attrs)
-    row = int(np.searchsorted(stored["catalog"]["origin_time"].values, start, "left"))
+    row = first_row(stored["catalog"]["origin_time"], start)
     tails: dict[str, Tail | None] = {"catalog": (row, merged)}
     day = max(0, _day(region, start))
     if day < _days(region):

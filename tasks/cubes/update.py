@@ -63,10 +63,12 @@ def update_cube(
 
 
 def reader(store: ObservationStore, snapshot: str | None = None) -> ReadSince:
-    """Return what `update_cube` reads observations with: those of `snapshot`."""
+    """Return what `update_cube` reads observations with: those of `snapshot`, in the versions known first."""
 
     def read(group: str, since: np.datetime64 | None = None) -> xr.Dataset | None:
-        return store.read(group, snapshot) if since is None else store.read_since(group, since, snapshot)
+        if since is None:
+            return store.read(group, snapshot, first=True)
+        return store.read_since(group, since, snapshot, first=True)
 
     return read
 
