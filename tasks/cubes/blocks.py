@@ -26,7 +26,7 @@ from tasks.cubes.layout import (
     put_hidden,
     row_dimension_of,
 )
-from tasks.cubes.repository import in_chunks, open_group
+from tasks.cubes.repository import groups_of, in_chunks, open_group
 
 BLOCK_ROWS: Final = CUBE_ROWS
 CONTENT: Final = "content_sha256"
@@ -94,6 +94,12 @@ def store_group(session: icechunk.Session, group: str, dataset: xr.Dataset, firs
         attributes["coordinates"] = kept["coordinates"]
     if kept != attributes:
         parent.attrs.put(attributes)
+
+
+def groups_in(session: icechunk.Session) -> dict[str, xr.Dataset]:
+    """Return the groups as `session` has them, committed or not, lazily and without Dask."""
+    opened = {name: open_group(session.store, name) for name in groups_of(session.store)}
+    return {name: group for name, group in opened.items() if group is not None}
 
 
 def content_sha256(dataset: xr.Dataset, digests: Digest | None = None) -> str:

@@ -93,7 +93,9 @@ class InverseDistance(NamedTuple):
             yield part, values @ (1.0 / np.maximum(r, LEVEL_KM) ** 2)
 
 
-def carry(blocks: Sequence[Floats], carriers: Sequence[Carrier], grid: tuple[int, int]) -> NDArray[np.float32]:
+def carry(
+    blocks: Sequence[Floats], carriers: Sequence[Carrier], grid: tuple[int, int]
+) -> NDArray[np.float32]:
     """Return (time, lat, lon) of the first of `blocks` (time, point) that has a value in a cell; NaN where none has."""
     out = to_cells(blocks[0], carriers[0], grid)
     for block, carrier in zip(blocks[1:], carriers[1:], strict=True):

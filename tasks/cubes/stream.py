@@ -2,7 +2,7 @@
 
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -13,7 +13,15 @@ import zarr
 from dask.base import compute, optimize
 from dask.delayed import delayed
 
-from tasks.cubes.blocks import BLOCK_ROWS, CONTENT, Digest, block_digests, content_sha256, store_group
+from tasks.cubes.blocks import (
+    BLOCK_ROWS,
+    CONTENT,
+    Digest,
+    block_digests,
+    content_sha256,
+    groups_in,
+    store_group,
+)
 from tasks.cubes.layout import DIGESTS, canonical, encoded, put_group, put_hidden, row_dimension_of
 from tasks.cubes.repository import Repository, drop_group, groups_of
 from tasks.cubes.store import CubeRef
@@ -25,12 +33,19 @@ TASK_PAIRS: Final = BLOCK_ROWS
 
 
 def stream_cube(
-    root: Path | str, region: str, groups: Mapping[str, xr.Dataset], message: str, *, timeout_s: float = 60.0
+    root: Path | str,
+    region: str,
+    groups: Mapping[str, xr.Dataset],
+    message: str,
+    *,
+    check: Callable[[dict[str, xr.Dataset]], None] | None = None,
+    timeout_s: float = 60.0,
 ) -> CubeRef:
     """Compute `groups` and commit them as one snapshot, the same that `CubeStore.write` makes, to the last bit.
 
     The Dask scheduler that is set computes; see `stream_groups`. A group that an earlier cube had and this one lacks is
-    removed. Equal content commits nothing new.
+    removed. Equal content commits nothing new. What `check` raises about the groups as they are about to be committed
+    is raised here, and nothing is committed.
 
     Raises
     ------
@@ -44,6 +59,8 @@ def stream_cube(
         stream_groups(session, groups)
         for name in set(before) - set(groups):
             drop_group(session, name)
+        if check is not None:
+            check(groups_in(session))
         if before == {name: _content(session, name) for name in groups}:
             session.discard_changes()
 
@@ -98,7 +115,7 @@ def stream_groups(session: icechunk.Session, groups: Mapping[str, xr.Dataset]) -
 
 
 class _Rows:
-    """Some rows of a group, lazy: to Dask an argument like any other, not a graph to be joined with that of the rest."""
+    """Some rows of a group, lazy: to Dask an argument like any other, not a graph to be joined with the rest."""
 
     def __init__(self, rows: xr.Dataset) -> None:
         self._rows = rows

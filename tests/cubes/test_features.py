@@ -7,9 +7,9 @@ from rasterio import Affine
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
+from tasks.cubes.anomaly import standardise
 from tasks.cubes.gnss import clean_gnss
 from tasks.cubes.grid import cell_centres, cell_edges, cell_index, offsets_km
-from tasks.cubes.anomaly import standardise
 from tasks.cubes.insar import grid_interferograms, remove_ramp
 from tasks.cubes.los import project_to_los, station_displacements, with_gnss_rates
 from tasks.cubes.raster import average_to_cells
