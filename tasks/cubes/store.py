@@ -1,13 +1,13 @@
 """Where observations and cubes are kept: Icechunk repositories, one per region, nothing ever overwritten."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import icechunk
 import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.cubes.blocks import TailDoesNotFit, content_sha256, store_group
+from tasks.cubes.blocks import TailDoesNotFit, content_sha256, groups_in, store_group
 from tasks.cubes.layout import drop_group
 from tasks.cubes.observations import ObservationStore
 from tasks.cubes.repository import (
@@ -47,7 +47,7 @@ class CubeStore:
     """The cubes of `region` below `root` (a folder or the address of a bucket)."""
 
     def __init__(self, root: Path | str, region: str) -> None:
-        self._root, self._region = root, region
+        self.root, self.region = root, region
         self._repository = Repository(root, region)
 
     def write(self, groups: Mapping[str, xr.Dataset], message: str, *, timeout_s: float = 60.0) -> CubeRef:
@@ -67,7 +67,13 @@ class CubeStore:
         )
 
     def write_tails(
-        self, tails: Mapping[str, tuple[int, xr.Dataset] | None], message: str, *, timeout_s: float = 60.0
+        self,
+        tails: Mapping[str, tuple[int, xr.Dataset] | None],
+        message: str,
+        *,
+        onto: CubeRef | None = None,
+        check: Callable[[dict[str, xr.Dataset]], None] | None = None,
+        timeout_s: float = 60.0,
     ) -> CubeRef:
         """Commit a cube of which each group is its first rows as stored, followed by new ones.
 
@@ -75,31 +81,41 @@ class CubeStore:
         ----------
         tails : mapping of group name to (number of rows that stay, Dataset in memory of those after them)
             None leaves a group as it is stored; groups that are not named are removed.
+        onto : CubeRef, optional
+            The cube whose rows the tails continue.
+        check : function of the groups, lazy, as they are about to be committed
+            What it raises is raised here, and nothing is committed.
 
         Raises
         ------
         TailDoesNotFit
-            If a stored group cannot take its new end; nothing is then committed.
+            If a stored group cannot take its new end, or `onto` is no longer the latest cube; nothing is committed.
         StoreBusy, StoreFull
             See `Repository.writing`; no part of the cube is then visible.
         """
 
         def apply(session: icechunk.Session) -> None:
+            if onto is not None and session.snapshot_id != onto.snapshot:
+                raise TailDoesNotFit(
+                    f"expected cube {onto.snapshot} to be the latest, found {session.snapshot_id}"
+                )
             for name in set(groups_of(session.store)) - set(tails):
                 drop_group(session, name)
             for name, tail in tails.items():
                 if tail is not None:
                     store_group(session, name, tail[1], tail[0])
+            if check is not None:
+                check(groups_in(session))
 
         self._repository.change(message, apply, timeout_s)
-        return CubeRef(uri=str(self._root), region=self._region, snapshot=str(self._repository.snapshot()))
+        return CubeRef(uri=str(self.root), region=self.region, snapshot=str(self._repository.snapshot()))
 
     def latest(self) -> CubeRef | None:
         """Return the newest cube; None if none was written."""
         snapshot = self._repository.snapshot()
         if snapshot is None:
             return None
-        return CubeRef(uri=str(self._root), region=self._region, snapshot=snapshot)
+        return CubeRef(uri=str(self.root), region=self.region, snapshot=snapshot)
 
     def history(self) -> list[tuple[str, str]]:
         """Return (snapshot id, message), newest first."""

@@ -1,4 +1,4 @@
-"""The new end of each group of a cube, from observations since the first change and the days stored before it."""
+"""The new end of each group of a cube, lazily, from observations since the first change and the days stored before."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -53,8 +53,8 @@ def catalog_tail(
         labels = label_days(merged, tail)
         labels.attrs = dict(stored["labels"].attrs)
         tails |= {
-            "catalog_grid": (day, grid_catalog(merged, tail).compute()),
-            "labels": (day, labels.compute()),
+            "catalog_grid": (day, grid_catalog(merged, tail)),
+            "labels": (day, labels),
         }
     return tails
 
@@ -70,7 +70,7 @@ def gnss_tail(
         If the stations or their places are not those stored.
     """
     before = stored["gnss"]
-    day = _day(region, first)
+    day = max(0, _day(region, first))
     warm = max(0, day - GNSS_REACH)
     tail = _from_day(region, warm)
     sources = _sources(region, read, "gnss", tail.window.start)
@@ -91,7 +91,7 @@ def gnss_tail(
         join="override",
     )
     rates = strain_rates(joined, region, warm_up_days=block - window)
-    return {"gnss": (day, new), "strain": (block, rates.compute())}
+    return {"gnss": (day, new), "strain": (block, rates)}
 
 
 def weather_tail(
@@ -116,7 +116,7 @@ def weather_tail(
     if len(statistics) != len(sources):
         raise TailDoesNotFit(f"expected {len(statistics)} sources of weather, found {len(sources)}")
     grid = anomalies.grid_weather(list(sources.values()), tail, statistics)
-    return {"weather": (block, grid.isel(time=slice(block - warm, None)).compute())}
+    return {"weather": (block, grid.isel(time=slice(block - warm, None)))}
 
 
 def waveform_tail(
@@ -208,7 +208,7 @@ def insar_tail(
     pairs = pairs.isel(pair=np.lexsort((pairs["time"].values, pairs["available_time"].values)))
     if "los_rate_gnss" in before:
         pairs = with_gnss_rates(pairs, _positions_for(pairs, stored["gnss"], gnss), region)
-    return {"insar": (start, pairs.compute())}
+    return {"insar": (start, pairs)}
 
 
 def _late_events(catalog: xr.Dataset, start: np.datetime64) -> xr.Dataset:
@@ -218,8 +218,7 @@ def _late_events(catalog: xr.Dataset, start: np.datetime64) -> xr.Dataset:
 
 def _late_pairs(region: Region, read: ReadSince, first: np.datetime64) -> xr.Dataset | None:
     tracks = {n: t for n, t in _sources(region, read, "insar", first).items() if t.sizes["time"]}
-    found = grid_interferograms(tracks, region) if tracks else None
-    return None if found is None else found.compute()
+    return grid_interferograms(tracks, region) if tracks else None
 
 
 def _positions_for(pairs: xr.Dataset, before: xr.Dataset, gnss: Tail | None) -> xr.Dataset:

@@ -7,6 +7,7 @@ from rasterio import Affine
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
+from tasks.cubes.anomaly import standardise
 from tasks.cubes.gnss import clean_gnss
 from tasks.cubes.grid import cell_centres, cell_edges, cell_index, offsets_km
 from tasks.cubes.insar import grid_interferograms, remove_ramp
@@ -14,7 +15,7 @@ from tasks.cubes.los import project_to_los, station_displacements, with_gnss_rat
 from tasks.cubes.raster import average_to_cells
 from tasks.cubes.strain import station_rates, strain_rates
 from tasks.cubes.waveform import daily_waveform_features
-from tasks.cubes.weather import grid_weather, standardise
+from tasks.cubes.weather import grid_weather
 from tasks.regions import Region
 
 Observations = dict[str, xr.Dataset]
