@@ -66,7 +66,8 @@ def sort_versions(
     The one that became known first is first, whichever arrived first; of two that became known at the same time the
     answer's, which mends the other. A value without `available_time` says nothing, and replaces nothing that does. A
     value that only says again what was in force at its time is no version: files that are written anew every day
-    do not make their past unknown.
+    do not make their past unknown. One of which all numbers are missing is none before there is one of which they are
+    not: a gap that is filled was not known before.
 
     Parameters
     ----------
@@ -85,20 +86,27 @@ def sort_versions(
         A revision is one value: `time`, `station` where there are stations, and all variables of the version.
     """
     dims = [str(d) for d in answer["available_time"].dims]
+    names = versioned(answer, dim)
     held, said = (_stamps(d, dims) for d in (stored, answer))
-    differ = _differ(stored, answer, versioned(answer, dim), dims)
+    blank, says_blank = (_is_blank(d, names, dims) for d in (stored, answer))
+    unlike = _differ(stored, answer, names, dims)
+    differ = unlike & ~(blank & says_blank)
     both = (held != _NAT) & (said != _NAT)
     later = both & (said > held)
-    stays = later | ((held != _NAT) & (said == _NAT))
     fresh = later & differ
+    begins = fresh & blank
     if revisions is not None and later.any():
         in_force, where = _in_force(revisions, answer, dim, said, later)
         if in_force.size:
             one, other = _cells(answer, dim, where), revisions.isel({REVISION: in_force}).load()
-            fresh[where] = _differ(one, other, versioned(answer, dim), [REVISION])
-    superseded = both & (said < held) & differ
+            fresh[where] = _differ(one, other, names, [REVISION])
+            begins[where] = False
+    fresh &= ~begins
+    older = both & (said < held)
+    stays = (later & ~begins) | ((held != _NAT) & (said == _NAT)) | (older & says_blank & ~blank)
+    superseded = older & ~stays & differ
     kept = [_cells(d, dim, np.nonzero(m)) for d, m in ((stored, superseded), (answer, fresh)) if m.any()]
-    changed = ~stays & (differ | (held != said))
+    changed = ~stays & (unlike | (held != said))
     return Versions(
         first=_choose(answer, stored, stays, dim),
         changed=changed.reshape(changed.shape[0], -1).any(axis=1),
@@ -200,6 +208,16 @@ def _replaced(array: xr.DataArray, cells: tuple[Places, ...], values: NDArray[np
 def _stamps(dataset: xr.Dataset, dims: list[str]) -> NDArray[np.int64]:
     values = dataset["available_time"].transpose(*dims).values
     return np.asarray(values.astype("datetime64[ns]").view(np.int64))
+
+
+def _is_blank(dataset: xr.Dataset, names: list[str], dims: list[str]) -> Mask:
+    """Return in the shape of `dims` where all of the floating-point numbers that a version has are missing."""
+    numbers = [name for name in names if dataset[name].dtype.kind == "f"]
+    out = np.full([dataset.sizes[d] for d in dims], bool(numbers))
+    for name in numbers:
+        values = dataset[name].transpose(*dims, ...).values
+        out &= np.isnan(values).reshape(*out.shape, -1).all(axis=-1)
+    return out
 
 
 def _differ(a: xr.Dataset, b: xr.Dataset, names: list[str], dims: list[str]) -> Mask:

@@ -122,6 +122,16 @@ def test_a_value_taken_back_is_gone_from_then_on() -> None:
     assert np.isnan(as_known(first, kept)["east"].values).all()
 
 
+def test_a_gap_that_is_filled_was_not_known_before() -> None:
+    filled = versions(position(np.nan, RAPID), position(2.0, FINAL))
+    late = versions(position(2.0, FINAL), position(np.nan, RAPID))
+
+    for found in (filled, late):
+        assert found.revisions is None
+        assert found.first["east"].values.tolist() == [[2.0]]
+        assert found.first["available_time"].values.tolist() == [[FINAL.astype(np.int64)]]
+
+
 def test_without_revisions_it_is_what_the_stamps_say() -> None:
     group = xr.concat(
         [position(1.0, RAPID), position(2.0, FINAL).assign_coords(time=[START + DAY])], dim="time"

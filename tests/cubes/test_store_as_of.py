@@ -163,15 +163,23 @@ def cells(found: xr.Dataset | None, name: str) -> dict[Cell, tuple[float, np.dat
 def learn(log: Log, answer: list[Version]) -> None:
     """Take an answer into the log of arrivals: what says again what was in force at its time is no news.
 
-    Nor is, once the first value turns out to have been known earlier, the time from which it was known before.
+    Nor is, once the first value turns out to have been known earlier, the time from which it was known before. A gap
+    before the first value is what nothing is: not known.
     """
     for v in answer:
         cell = log.setdefault((v.day, v.station), {})
         before = [hour for hour in cell if hour <= v.hour]
-        if cell and not before and np.array_equal(cell[min(cell)], v.value, equal_nan=True):
+        if not before and cell:
+            first = cell[min(cell)]
+            if np.isnan(v.value) and not np.isnan(first):
+                continue
+            if np.array_equal(first, v.value, equal_nan=True):
+                del cell[min(cell)]
+        elif before and np.array_equal(cell[max(before)], v.value, equal_nan=True):
+            continue
+        elif before and max(before) == min(cell) and np.isnan(cell[min(cell)]):
             del cell[min(cell)]
-        if not before or not np.array_equal(cell[max(before)], v.value, equal_nan=True):
-            cell[v.hour] = v.value
+        cell[v.hour] = v.value
 
 
 def told(log: Log, hour: int) -> dict[Cell, float]:

@@ -33,6 +33,7 @@ def test_a_snapshot_that_lost_its_content_is_counted(tmp_path: Path) -> None:
 
 def test_the_bytes_of_a_day_do_not_follow_the_archive(monkeypatch: pytest.MonkeyPatch) -> None:
     growth = load("growth")
-    monkeypatch.setattr(growth, "STATIONS", 6)
-    short, long = (growth.measure_history(length, days=2) for length in (100, 100 + 1024))
-    assert long.size < 1.2 * short.size
+    for name, few in (("STATIONS", 6), ("EVENTS", 4), ("REVIEWED", 2)):
+        monkeypatch.setattr(growth, name, few)
+    cost = growth.measure_histories({"short": 100, "long": 100 + 1024}, days=2)
+    assert cost["long"].size < 1.2 * cost["short"].size
