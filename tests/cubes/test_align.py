@@ -1,7 +1,6 @@
 """The stage follows the observations: it updates the cube where it can, and no cube that looks ahead is ever read."""
 
 import shutil
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -112,19 +111,34 @@ def test_a_later_day_is_an_update_audited_within_it(
     assert align(workspace, region, after).ref == report.ref
 
 
-@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    days=st.lists(
-        st.tuples(st.integers(0, 240), st.integers(1, 40), st.floats(-0.01, 0.01)), min_size=1, max_size=2
-    )
+ARRIVALS = st.lists(
+    st.tuples(st.integers(0, 240), st.integers(1, 40), st.floats(-0.01, 0.01)), min_size=1, max_size=2
 )
+
+
+@settings(max_examples=1, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(days=ARRIVALS)
 def test_whatever_arrives_the_cube_is_that_of_a_full_build(
-    begun: Path,
-    region: Region,
-    observations: Observations,
-    tmp_path_factory: pytest.TempPathFactory,
+    begun: Path, region: Region, observations: Observations, tmp_path_factory: pytest.TempPathFactory,
     days: list[tuple[int, int, float]],
-) -> None:
+) -> None:  # fmt: skip
+    follow_arrivals(begun, region, observations, tmp_path_factory, days)
+
+
+@pytest.mark.heavy
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(days=ARRIVALS)
+def test_whatever_arrives_in_twenty_ways_the_cube_is_that_of_a_full_build(
+    begun: Path, region: Region, observations: Observations, tmp_path_factory: pytest.TempPathFactory,
+    days: list[tuple[int, int, float]],
+) -> None:  # fmt: skip
+    follow_arrivals(begun, region, observations, tmp_path_factory, days)
+
+
+def follow_arrivals(
+    begun: Path, region: Region, observations: Observations, tmp_path_factory: pytest.TempPathFactory,
+    days: list[tuple[int, int, float]],
+) -> None:  # fmt: skip
     tmp = tmp_path_factory.mktemp("any")
     home = shutil.copytree(begun, tmp / "home")
     workspace = workspace_in(home)
@@ -172,70 +186,60 @@ def forget(workspace: Workspace, region: Region) -> None:
     expire([repository], [], datetime.now(UTC) + timedelta(days=1), dry_run=False)
 
 
-def shrink(workspace: Workspace, region: Region) -> None:
-    """Make the latest cube one whose commit names no observations."""
-    cubes = CubeStore(workspace.cubes, region.store_name)
-    latest = cubes.latest()
-    assert latest is not None
-    cubes.write({"labels": open_cube(latest)["labels"]}, "by hand")
-
-
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [(forget, "cannot be compared"), (shrink, "does not name observations")],
-    ids=["expired", "unnamed"],
-)
-def test_a_cube_of_unknown_observations_is_built_whole(
-    change: Callable[[Workspace, Region], None], why: str, workspace: Workspace, region: Region,
-    observations: Observations, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+def test_a_cube_whose_observations_expired_is_built_whole(
+    workspace: Workspace, region: Region, observations: Observations, tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     after = ingest(workspace, region, part_of(observations, BEGUN, BEGUN + DAY))
-    change(workspace, region)
+    forget(workspace, region)
     with caplog.at_level("INFO", "tasks.cubes.update"):
         report = align(workspace, region, after)
-    assert why in caplog.text
     assert "built whole" in caplog.text
     assert_whole(report, workspace, region, after, tmp_path / "whole")
 
 
-def test_older_observations_than_those_of_the_cube_give_their_own_cube(
+def test_what_a_cube_was_built_from_is_told_or_known_to_be_unknown(
     workspace: Workspace, region: Region, observations: Observations
 ) -> None:
-    store = store_of(workspace, region)
+    store, cubes = store_of(workspace, region), CubeStore(workspace.cubes, region.store_name)
     before = str(store.snapshot())
-    first = CubeStore(workspace.cubes, region.store_name).latest()
-    assert first is not None
-    align(workspace, region, ingest(workspace, region, part_of(observations, BEGUN, BEGUN + 20 * DAY)))
-    again = align(workspace, region, before)
-    for name, group in open_cube(first).items():
-        assert open_cube(again.ref)[name].attrs["content_sha256"] == group.attrs["content_sha256"]
-
-
-def test_an_end_too_large_for_memory_is_streamed(
-    workspace: Workspace, region: Region, observations: Observations, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
-    monkeypatch.setattr(update, "MEMORY_BYTES", 1 << 10)
     after = ingest(workspace, region, part_of(observations, BEGUN, BEGUN + DAY))
-    with caplog.at_level("INFO", "tasks.cubes.update"):
-        report = align(workspace, region, after)
-    assert "expected an end of at most" in caplog.text
-    assert_whole(report, workspace, region, after, tmp_path / "whole")
+    since = update.changes_of(store, after, cubes)
+    assert since is not None
+    assert {"catalog/scedc", "gnss/daily", "weather/era5"} >= set(since) >= {"gnss/daily", "weather/era5"}
+    assert update.changes_of(store, before, cubes) == {}
+    latest = cubes.latest()
+    assert latest is not None
+    # Of observations that are older than those of the cube nobody can say what changed.
+    cubes.write({"labels": open_cube(latest)["labels"]}, f"observations {after}")
+    assert update.changes_of(store, before, cubes) is None
+    cubes.write({"labels": open_cube(latest)["labels"], "static": open_cube(latest)["static"]}, "by hand")
+    assert update.changes_of(store, after, cubes) is None
+    forget(workspace, region)
+    cubes.write({"labels": open_cube(latest)["labels"]}, f"observations {before}")
+    assert update.changes_of(store, after, cubes) is None
 
 
-def test_a_cube_that_changed_meanwhile_is_not_continued(
-    workspace: Workspace, region: Region, observations: Observations, tmp_path: Path,
+@pytest.mark.parametrize("why", ["expected an end of at most", "to be the latest"])
+def test_an_end_that_cannot_be_written_makes_the_cube_whole(
+    why: str, workspace: Workspace, region: Region, observations: Observations,
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     after = ingest(workspace, region, part_of(observations, BEGUN, BEGUN + DAY))
-    computed = update._computed
+    if why == "to be the latest":
+        computed = update._computed
 
-    def while_another_commits(found: update.Tails) -> update.Tails:
-        shrink(workspace, region)
-        return computed(found)
+        def while_another_commits(found: update.Tails) -> update.Tails:
+            cubes = CubeStore(workspace.cubes, region.store_name)
+            latest = cubes.latest()
+            assert latest is not None
+            cubes.write({"labels": open_cube(latest)["labels"]}, "by hand")
+            return computed(found)
 
-    monkeypatch.setattr(update, "_computed", while_another_commits)
+        monkeypatch.setattr(update, "_computed", while_another_commits)
+    else:
+        monkeypatch.setattr(update, "MEMORY_BYTES", 1 << 10)
     with caplog.at_level("INFO", "tasks.cubes.update"):
         report = align(workspace, region, after)
-    assert "to be the latest" in caplog.text
-    assert_whole(report, workspace, region, after, tmp_path / "whole")
+    assert why in caplog.text
+    assert set(open_cube(report.ref)) > {"labels", "gnss", "insar"}
