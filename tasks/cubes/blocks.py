@@ -26,7 +26,7 @@ from tasks.cubes.layout import (
     put_hidden,
     row_dimension_of,
 )
-from tasks.cubes.repository import groups_of, in_chunks, open_group
+from tasks.cubes.repository import groups_of, open_group
 
 BLOCK_ROWS: Final = CUBE_ROWS
 CONTENT: Final = "content_sha256"
@@ -74,7 +74,8 @@ def store_group(session: icechunk.Session, group: str, dataset: xr.Dataset, firs
         return
     start = first_row - first_row % BLOCK_ROWS
     if start < first_row:
-        head = in_chunks(stored.isel({rows: slice(start, first_row)})).compute()
+        # Without Dask: a session that is written to does not travel to a cluster's workers.
+        head = canonical(stored.isel({rows: slice(start, first_row)}).load())
         fixed = [n for n, v in new.variables.items() if rows not in v.dims]
         new = xr.concat(
             [head.drop_vars([n for n in fixed if n in head.variables]), new.drop_vars(fixed)],

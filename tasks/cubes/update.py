@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
+import dask.config
 import numpy as np
 import xarray as xr
 from dask.base import compute
@@ -65,10 +66,31 @@ def follow(
     StoreBusy, StoreFull
         See `Repository.writing`; no part of the cube is then visible.
     """
-    since = _changes(observations, snapshot, cubes)
+    since = changes_of(observations, snapshot, cubes)
     return update_cube(
         region, reader(observations, snapshot), cubes, since, f"{_BUILT_FROM}{snapshot}", proof
     )
+
+
+def changes_of(observations: ObservationStore, snapshot: str, cubes: CubeStore) -> Since | None:
+    """Return the first time of a change of each group between what the latest cube was built from and `snapshot`.
+
+    None if that cannot be told: no cube, one whose commit names no observations, or some that expired or are later.
+    """
+    latest = cubes.latest()
+    if latest is None:
+        return None
+    # Not from the whole history, which gets longer every day.
+    message = Repository(cubes.root, cubes.region).open().lookup_snapshot(latest.snapshot).message
+    if not message.startswith(_BUILT_FROM):
+        logger.info("cube %s: its commit does not name observations but says %r", latest.snapshot, message)
+        return None
+    try:
+        return observations.changes(message.removeprefix(_BUILT_FROM), snapshot)
+    except (UnknownSnapshot, IcechunkError) as gone:
+        # It expired, or is later than the one asked for.
+        logger.info("cube %s: what it was built from cannot be compared: %s", latest.snapshot, gone)
+        return None
 
 
 def update_cube(
@@ -110,11 +132,15 @@ def update_cube(
             raise TailDoesNotFit("expected a cube whose observations are stored, found none")
         stored = open_cube(latest, in_tasks=False)
         first = _first_changes(region, stored, since)
-        tails = _computed(_tails(region, read, stored, first))
         start = min((t for t in first.values() if t is not None), default=region.window.end)
-        return store.write_tails(
-            tails, message, onto=latest, check=lambda groups: proof.of_tail(groups, start)
-        )
+        # An end is small: shipping its parts to a cluster would cost more than computing them here.
+        with dask.config.set(scheduler="threads"):
+            return store.write_tails(
+                _computed(_tails(region, read, stored, first)),
+                message,
+                onto=latest,
+                check=lambda groups: proof.of_tail(groups, start),
+            )
     except TailDoesNotFit as why:
         logger.info("cube of %s: %s; it is built whole", region.name, why)
     groups = build_groups(region, lambda group: read(group))
@@ -130,24 +156,6 @@ def reader(store: ObservationStore, snapshot: str | None = None) -> ReadSince:
         return store.read_since(group, since, snapshot, first=True)
 
     return read
-
-
-def _changes(observations: ObservationStore, snapshot: str, cubes: CubeStore) -> Since | None:
-    """Return what `snapshot` says differently from what the latest cube was built from; None if that cannot be told."""
-    latest = cubes.latest()
-    if latest is None:
-        return None
-    # Not from the whole history, which gets longer every day.
-    message = Repository(cubes.root, cubes.region).open().lookup_snapshot(latest.snapshot).message
-    if not message.startswith(_BUILT_FROM):
-        logger.info("cube %s: its commit does not name observations but says %r", latest.snapshot, message)
-        return None
-    try:
-        return observations.changes(message.removeprefix(_BUILT_FROM), snapshot)
-    except (UnknownSnapshot, IcechunkError) as gone:
-        # It expired, or is later than the one asked for.
-        logger.info("cube %s: what it was built from cannot be compared: %s", latest.snapshot, gone)
-        return None
 
 
 def _first_changes(region: Region, stored: Groups, since: Since) -> First:
