@@ -8,13 +8,14 @@ with its host, and errors in the words of `tasks.sources.contract`.
 import hashlib
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.auth import HTTPDigestAuth
 from urllib3.util import Retry
 
 from tasks.regions import Service
@@ -54,6 +55,21 @@ class _Session(requests.Session):
             prepared_request.headers.pop("Authorization", None)
 
 
+class _Digest(HTTPDigestAuth):
+    """Digest authentication that answers the challenges of `hosts` only, not of one that we were sent on to."""
+
+    def __init__(self, credential: str, hosts: Collection[str]) -> None:
+        user, _, password = credential.partition(":")
+        super().__init__(user, password)
+        self._hosts = hosts
+
+    def handle_401(self, r: requests.Response, **kwargs: object) -> requests.Response:
+        """Answer the challenge in `r`, if its host may ask."""
+        if urlsplit(r.url).netloc not in self._hosts:
+            return r
+        return super().handle_401(r, **kwargs)  # type: ignore[no-any-return,no-untyped-call]
+
+
 class Http:
     """Ask one service, one request at a time and not more often than it allows.
 
@@ -62,7 +78,7 @@ class Http:
     service : Service
         Its rate, time-out and the header of its credential.
     token : str
-        The credential itself; empty for none. It is kept out of messages, logs and `repr`.
+        The credential itself, `user:password` for digest; empty for none. It is kept out of messages, logs and `repr`.
     backoff_s : float
         First wait before a retry; doubled each time.
     """
@@ -89,10 +105,14 @@ class Http:
             self._session.mount(scheme, HTTPAdapter(max_retries=retry))
         self._session.headers["User-Agent"] = AGENT
         self._backoff_s = backoff_s
+        is_digest = bool(token) and service.credential_scheme == "digest"
+        self._digest = _Digest(token, self._hosts) if is_digest else None
+        # what must not be shown: of `user:password` also the password alone
+        self._secrets = [s for s in (token, token.partition(":")[2] if is_digest else "") if s]
 
     def __repr__(self) -> str:
         """Return hosts and rate; never the credential."""
-        return f"Http({sorted(self._hosts)}, {self.service.requests_per_second:g}/s)"
+        return f"Http({sorted(host.rpartition('@')[2] for host in self._hosts)}, {self.service.requests_per_second:g}/s)"
 
     def get(
         self, url: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
@@ -178,7 +198,9 @@ class Http:
         return self._hidden(f"{parts.scheme}://{parts.hostname}{_port(parts.port)}{parts.path}")
 
     def _hidden(self, text: str) -> str:
-        return text.replace(self._token, "***") if self._token else text
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
 
     def _whole(self, method: str, url: str, **arguments: object) -> requests.Response | None:
         response = self._send(method, url, **arguments)
@@ -189,13 +211,15 @@ class Http:
     def _send(self, method: str, url: str, **arguments: object) -> requests.Response:
         self._wait()
         headers = dict(arguments.pop("headers", None) or {})  # type: ignore[call-overload]
-        if self._token and urlsplit(url).netloc in self._hosts:
+        is_ours = urlsplit(url).netloc in self._hosts
+        if self._token and is_ours and self._digest is None:
             headers[self.service.credential_header] = f"{self.service.credential_prefix}{self._token}"
         try:
             response = self._session.request(
                 method,
                 url,
                 headers=headers,
+                auth=self._digest if is_ours else None,
                 timeout=self.service.timeout_s,
                 **arguments,  # type: ignore[arg-type]
             )
@@ -209,7 +233,7 @@ class Http:
             said = self._hidden(" ".join(response.text[:_EXCERPT].split()))
         if status in RETRIED or status >= 500:
             raise SourceUnavailable(f"{self.shown(url)}: HTTP {status} after {ATTEMPTS} attempts: {said}")
-        raise SourceDenied(f"{self.shown(url)}: HTTP {status}{self._hint(status)}: {said}")
+        raise SourceDenied(f"{self.shown(url)}: HTTP {status}{self._hint(status)}: {said}", status)
 
     def _hint(self, status: int) -> str:
         if status not in (401, 403) or not self.service.credential:
