@@ -29,6 +29,7 @@ ATTEMPTS: Final = 4
 LONGEST_WAIT_S: Final = 120
 _BLOCK: Final = 1 << 16
 _EXCERPT: Final = 200
+_PAGE: Final = (b"<!doctype html", b"<html")
 
 
 class Body(NamedTuple):
@@ -119,6 +120,8 @@ class Http:
     ) -> requests.Response | None:
         """Return the answer to a GET, whole in memory; None if there is nothing (204, 404, 410 or an empty body).
 
+        A body that breaks off is asked for again, as in `stream`.
+
         Raises
         ------
         SourceDenied
@@ -190,7 +193,7 @@ class Http:
                     return _save(response, target)
                 except requests.exceptions.RequestException as error:
                     problem = type(error).__name__
-        raise SourceUnavailable(f"{self.shown(url)}: the body broke off {ATTEMPTS} times ({problem})")
+        raise self._broken(url, problem)
 
     def shown(self, url: str) -> str:
         """Return `url` as it may be shown: without user, query and credential."""
@@ -203,10 +206,21 @@ class Http:
         return text
 
     def _whole(self, method: str, url: str, **arguments: object) -> requests.Response | None:
-        response = self._send(method, url, **arguments)
-        if response.status_code in NOTHING or not response.content:
-            return None
-        return response
+        problem = ""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(min(LONGEST_WAIT_S, self._backoff_s * 2**attempt))
+            with self._send(method, url, stream=True, **arguments) as response:
+                try:
+                    if response.status_code in NOTHING or not response.content:
+                        return None
+                    return response
+                except requests.exceptions.RequestException as error:
+                    problem = type(error).__name__
+        raise self._broken(url, problem)
+
+    def _broken(self, url: str, problem: str) -> SourceUnavailable:
+        return SourceUnavailable(f"{self.shown(url)}: the body broke off {ATTEMPTS} times ({problem})")
 
     def _send(self, method: str, url: str, **arguments: object) -> requests.Response:
         self._wait()
@@ -230,7 +244,7 @@ class Http:
         if status < 400 or status in NOTHING:
             return response
         with response:
-            said = self._hidden(" ".join(response.text[:_EXCERPT].split()))
+            said = self._hidden(_said(response))
         if status in RETRIED or status >= 500:
             raise SourceUnavailable(f"{self.shown(url)}: HTTP {status} after {ATTEMPTS} attempts: {said}")
         raise SourceDenied(f"{self.shown(url)}: HTTP {status}{self._hint(status)}: {said}", status)
@@ -249,7 +263,10 @@ class Http:
 
 
 def check_magic(path: Path, magic: Iterable[bytes], shown: str) -> None:
-    """Raise SourceDataInvalid unless the file begins with one of `magic`: an error page may come with status 200."""
+    """Raise SourceDataInvalid unless the file begins with one of `magic`: an error page may come with status 200.
+
+    Without `magic`, and anyway, what begins as HTML is such a page: no provider's payload is one.
+    """
     starts = tuple(magic)
     with path.open("rb") as file:
         head = file.read(64)
@@ -257,6 +274,8 @@ def check_magic(path: Path, magic: Iterable[bytes], shown: str) -> None:
         raise SourceDataInvalid(
             shown, f"a body that begins with {' or '.join(map(repr, starts))}", repr(head[:24])
         )
+    if head.lstrip().lower().startswith(_PAGE):
+        raise SourceDataInvalid(shown, "a payload", f"a web page, {head[:24]!r}")
 
 
 def any_of(urls: Iterable[str], ask: Callable[[str], bool]) -> bool:
@@ -283,6 +302,14 @@ def _save(response: requests.Response, target: Path) -> Body:
             size += len(block)
     headers = response.headers
     return Body(size, sha.hexdigest(), headers.get("ETag", ""), headers.get("Last-Modified", ""))
+
+
+def _said(response: requests.Response) -> str:
+    """Return the beginning of what a refusal says, if it comes."""
+    try:
+        return " ".join(response.text[:_EXCERPT].split())
+    except requests.exceptions.RequestException:
+        return ""
 
 
 def _port(port: int | None) -> str:
