@@ -41,6 +41,7 @@ ServiceKind = Literal[
     "files",
     "fdsn_event",
     "fdsn_waveforms",
+    "fdsn_records",
     "ngl",
     "earthscope",
     "geonet",
@@ -110,6 +111,11 @@ class Service(_Frozen):
     credential: str = Field(
         default="",
         description="name of the environment variable or Prefect secret with the token, never the token",
+    )
+    credential_scheme: Literal["header", "digest"] = Field(
+        default="header",
+        description="how the credential travels: as a header, or as `user:password` by HTTP digest, for which FDSN "
+        "dataselect has the method queryauth",
     )
     credential_header: str = Field(default="Authorization", description="HTTP header of the token")
     credential_prefix: str = Field(

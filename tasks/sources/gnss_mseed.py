@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.options import latency, number_option
-from tasks.sources.payloads import empty, list_payloads, read_text
+from tasks.sources.payloads import LARGEST_RATIO, SMALL, empty, list_payloads, read_text
 from tasks.sources.stations import POSITIONS, StationSeries, distance_km, position_dataset, wrap_longitude
 
 _COLUMN = {"E": 0, "N": 1, "Z": 2, "1": 3, "2": 4, "3": 5}
@@ -105,9 +105,14 @@ def _read_archive(
     hollow: list[str] = []
     broken: list[str] = []
     unplaced: set[str] = set()
+    most = max(SMALL, LARGEST_RATIO * archive.stat().st_size)
     try:
         with tarfile.open(archive, "r:gz") as tar:
             for member in tar:
+                if member.offset_data + member.size > most:
+                    raise SourceDataInvalid(
+                        archive, f"at most {most} bytes unpacked", f"more, up to {member.name[:60]!r}"
+                    )
                 name = Path(member.name).name
                 stream = tar.extractfile(member) if member.isfile() and not name.startswith("._") else None
                 if stream is None or not name.endswith(".mseed"):

@@ -7,7 +7,7 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import pandas as pd
 
@@ -18,6 +18,10 @@ from tasks.sources.transient import raise_if_transient
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+SMALL: Final = 64 << 20
+LARGEST_RATIO: Final = 200
+_MAGIC: Final = {".xz": b"\xfd7zXZ\x00", ".gz": b"\x1f\x8b"}
 
 
 def locate(config: SourceConfig, root: Path) -> Path:
@@ -58,22 +62,38 @@ def list_payloads(config: SourceConfig, root: Path, *patterns: str) -> list[Path
     return found
 
 
+def is_packed(path: Path) -> bool:
+    """Tell whether a file whose name ends in .xz or .gz is packed indeed.
+
+    An archive wraps what its provider publishes plain, and a web server may unpack on the way.
+    """
+    magic = _MAGIC.get(path.suffix)
+    if magic is None:
+        return False
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
+
+
 def read_payload(path: Path) -> bytes:
-    """Return the content of `path`, unpacked if its name ends in .xz or .gz.
+    """Return the content of `path`, unpacked if it is packed and its name says so (.xz, .gz).
 
     Raises
     ------
     SourceDataInvalid
-        If the packed stream is damaged.
+        If the packed stream is damaged, or is absurdly small for what it unpacks to.
     """
-    try:
-        if path.suffix == ".xz":
-            return lzma.decompress(path.read_bytes())
-        if path.suffix == ".gz":
-            return gzip.decompress(path.read_bytes())
+    if not is_packed(path):
         return path.read_bytes()
+    most = max(SMALL, LARGEST_RATIO * path.stat().st_size)
+    opener = lzma.open if path.suffix == ".xz" else gzip.open
+    try:
+        with opener(path, "rb") as stream:
+            content: bytes = stream.read(most + 1)
     except (lzma.LZMAError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise SourceDataInvalid(path, f"a whole {path.suffix} stream", str(error)) from error
+    if len(content) > most:
+        raise SourceDataInvalid(path, f"a stream of at most {most} bytes", "one that unpacks to more")
+    return content
 
 
 def read_text(path: Path) -> str:
