@@ -1,4 +1,4 @@
-"""What a model, a forecast or a kept result refers to outlives housekeeping bit by bit; the rest is gone, and says so."""
+"""What a model, a forecast or a kept result refers to outlives housekeeping bit by bit; the rest is gone."""
 
 import json
 import os
