@@ -1,7 +1,8 @@
-"""What test_stores_on_s3.py runs in a process of its own: ingest and cube on disk, then with the stores in a bucket.
+"""What test_stores_on_s3.py runs in a process of its own, in a copy of a state folder after a pipeline run.
 
-Usage: s3_run.py REGION STORES CARELESS RESULTS. RESULTS is a JSON file; its keys are `disk` and `bucket`, each with the
-digest of every group, and `again`, `refused`, `left`: see the tests.
+Usage: s3_run.py REGION STORES CARELESS RESULTS. The stores on disk are put aside, and the same archive is ingested and
+aligned with the stores in a bucket. RESULTS is a JSON file; its keys are `disk` and `bucket`, each with the digest of
+every group, and `stored`, `again`, `refused`, `left`: see the tests.
 """
 
 import json
@@ -47,10 +48,10 @@ def in_bucket(stores: str) -> None:
 
 
 if __name__ == "__main__":
-    outcome: dict[str, object] = {"disk": run() and digests()}
+    outcome: dict[str, object] = {"disk": digests()}
     home = settings().workspace().home
-    (home / "observations").rename(home / "before-observations")
-    (home / "cubes").rename(home / "before-cubes")
+    for name in ("observations", "cubes", "runs"):
+        (home / name).rename(home / f"before-{name}")
     in_bucket(STORES)
     outcome["stored"] = run()
     outcome["bucket"] = digests()

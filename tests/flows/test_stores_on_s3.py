@@ -1,6 +1,7 @@
 """With QUAKECUBE_STORES the same flows keep observations and cubes in a bucket: the same content, or a refusal."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,11 +15,14 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def outcome(
     tmp_path_factory: pytest.TempPathFactory,
+    first_run: object,
     state: dict[str, str],
     moto: str,
     careless_store: Callable[[frozenset[str]], tuple[str, dict[str, bytes]]],
 ) -> dict:
     folder = tmp_path_factory.mktemp("s3")
+    ignored = shutil.ignore_patterns("prefect", "servers", "mlartifacts", "mlflow.db", "reports")
+    shutil.copytree(state["QUAKECUBE_HOME"], folder / "state", ignore=ignored)
     careless, _ = careless_store(frozenset({"If-Match"}))
     own = {
         "QUAKECUBE_HOME": str(folder / "state"),
