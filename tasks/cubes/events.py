@@ -31,7 +31,7 @@ def mark_events(parent: zarr.Group) -> None:
     whole = ids.shape[0] - ids.shape[0] % MARK_ROWS
     if whole > marked:
         marks = _marks([event_key(str(i)) for i in np.asarray(ids[marked:whole])])
-        put_hidden(parent, EVENT_MARKS, marks, marked, chunk=MARK_ROWS)
+        put_hidden(parent, EVENT_MARKS, marks, marked, chunk=8 * MARK_ROWS)
 
 
 def stored_start(store: icechunk.IcechunkStore, groups: Sequence[str], since: np.datetime64) -> np.datetime64:
