@@ -67,7 +67,9 @@ def audit_cube(
                 f"issue time {issue_time} lies before the end of training {region.split.train_end}, "
                 "whose statistics it would not have had"
             )
-        _audit_once(region, read, groups, issue_time, build, lookback_days)
+        # The rebuild is small: shipping it to a cluster would cost more than computing it here.
+        with dask.config.set(scheduler="threads"):
+            _audit_once(region, read, groups, issue_time, build, lookback_days)
     logger.info("cube of %s audited at %s", region.name, ", ".join(map(str, times)))
     return times
 
@@ -126,13 +128,9 @@ def compare_views(
 
     Of daily groups the days since `first` are compared, of interferograms the latest, of events all that are given.
     """
-    # The rebuild is small: shipping it to a cluster would cost more than computing it here.
-    with dask.config.set(scheduler="threads"):
-        rebuilt = {
-            name: _shown(name, group, issue_time, first)
-            for name, group in known.items()
-            if name not in UNGUARDED
-        }
+    rebuilt = {
+        name: _shown(name, group, issue_time, first) for name, group in known.items() if name not in UNGUARDED
+    }
     for name, group in groups.items():
         if name not in UNGUARDED:
             _same(name, _shown(name, group, issue_time, first), rebuilt.get(name), issue_time)
