@@ -1,4 +1,4 @@
-"""The recorded region over HTTP: every provider in its own protocol on the loopback, and the same cube as from the folder.
+"""The recorded region over HTTP: every provider in its own protocol, and the same cube as from the folder.
 
 The services are those that the region file names: only the hosts of their addresses are others, and the rate, for the
 loopback may be asked faster. Each host fails now and then, as real ones do.

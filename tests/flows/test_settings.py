@@ -1,13 +1,17 @@
 """The environment is read in one place, and a wrong command gets one line."""
 
 import json
+import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
 from flows.settings import Settings, prepare_environment
+
+CONF = Path(__file__).parents[2] / "conf"
 
 
 def test_state_and_tracking_default_to_the_home_folder(tmp_path: Path) -> None:
@@ -66,8 +70,18 @@ def test_an_unknown_region_is_named_with_the_known_ones(quakecube) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_recorded_region_without_archive_says_how_to_name_it(quakecube) -> None:
-    done = quakecube("run", "ridgecrest")
+def test_a_region_with_neither_services_nor_an_archive_says_how_to_name_one(
+    quakecube, tmp_path: Path
+) -> None:
+    shutil.copytree(CONF, tmp_path / "conf")
+    path = tmp_path / "conf" / "regions" / "ridgecrest.yaml"
+    region = yaml.safe_load(path.read_text())
+    region["sources"] = [
+        {key: value for key, value in source.items() if key != "service"} for source in region["sources"]
+    ]
+    path.write_text(yaml.safe_dump(region))
+
+    done = quakecube("run", "ridgecrest", QUAKECUBE_CONF=str(tmp_path / "conf"))
     assert done.returncode == 2
     assert "QUAKECUBE_ARCHIVE" in done.stderr
     assert "Traceback" not in done.stderr

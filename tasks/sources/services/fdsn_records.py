@@ -3,9 +3,9 @@
 They land as `EVENT/NET.STA.LOC.CHA.mseed` beside `stations/NET.STA.xml`, as the reader `miniseed` expects. The ledger's
 key is `NET.STA.LOC.CHA/EVENT`.
 
-Options of the service: `events` (comma list of `NAME=ORIGIN_TIME`, ISO in UTC, required), `before_s` and `after_s` (what
-is asked for around the origin, default 30 and 360), `delay_hours` (so long after its end a span is asked for, default
-6), and of `fdsn_waveforms` `channels` (required), `channels_per_request`, `revisit_days`, `refresh_days`,
+Options of the service: `events` (comma list of `NAME=ORIGIN_TIME`, ISO in UTC, required), `before_s` and `after_s`
+(what is asked for around the origin, default 30 and 360), `delay_hours` (so long after its end a span is asked for,
+default 6), and of `fdsn_waveforms` `channels` (required), `channels_per_request`, `revisit_days`, `refresh_days`,
 `metadata_days`, `quality`, `query`.
 """
 

@@ -79,7 +79,8 @@ class Http:
     service : Service
         Its rate, time-out and the header of its credential.
     token : str
-        The credential itself, `user:password` for digest; empty for none. It is kept out of messages, logs and `repr`.
+        The credential itself, `user:password` for digest; empty for none. It is kept out of messages, logs and
+        `repr`.
     backoff_s : float
         First wait before a retry; doubled each time.
     """
@@ -113,7 +114,8 @@ class Http:
 
     def __repr__(self) -> str:
         """Return hosts and rate; never the credential."""
-        return f"Http({sorted(host.rpartition('@')[2] for host in self._hosts)}, {self.service.requests_per_second:g}/s)"
+        hosts = sorted(host.rpartition("@")[2] for host in self._hosts)
+        return f"Http({hosts}, {self.service.requests_per_second:g}/s)"
 
     def get(
         self, url: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None

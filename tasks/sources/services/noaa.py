@@ -1,9 +1,10 @@
 """NOAA's station archives: yearly files of ISD-Lite, and of the U.S. Climate Reference Network (hourly02, daily01).
 
-Options of the service: `product`, `isd_lite` (default), `uscrn_hourly` or `uscrn_daily`; `stations`, a comma list of patterns: for
-ISD-Lite ids like `723830-23187` (default: all stations of `isd-history.csv` within the reader's `radius_km` that
-were open), for the network parts of names like `CA_Stovepipe_Wells_1_SW` (required, for its listing has no places);
-`refresh_days` (default 1: a file that can still grow is asked for again after so long, with If-Modified-Since).
+Options of the service: `product`, `isd_lite` (default), `uscrn_hourly` or `uscrn_daily`; `stations`, a comma list of
+patterns: for ISD-Lite ids like `723830-23187` (default: all stations of `isd-history.csv` within the reader's
+`radius_km` that were open), for the network parts of names like `CA_Stovepipe_Wells_1_SW` (required, for its listing
+has no places); `refresh_days` (default 1: a file that can still grow is asked for again after so long, with
+If-Modified-Since).
 """
 
 from collections.abc import Iterator
