@@ -6,12 +6,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
+from tasks.cubes.housekeeping import expire_store
 from tasks.cubes.storage import Bucket, StoreUnreachable, StoreUnsafe, identity_of, names_below, probe
 from tasks.cubes.store import CubeStore, ObservationStore, open_cube
 
@@ -104,6 +106,25 @@ def test_a_store_that_does_not_answer_or_has_no_such_bucket_is_named(moto: str) 
             probe(Bucket.parse(address))
         assert address in str(refused.value)
         assert "never-to-be-seen" not in str(refused.value)
+
+
+def test_housekeeping_runs_on_a_bucket_as_on_a_folder(uri: str) -> None:
+    store, cubes = (Bucket.parse(uri).below(name).uri for name in ("observations", "cubes"))
+    observations = ObservationStore(store, "tiny")
+    sources = [observations.write("gnss/a", row(day, 1.0)) for day in range(3)]
+    refs = [
+        CubeStore(cubes, "tiny").write({"gnss": row(k, 2.0)}, f"observations {s}")
+        for k, s in enumerate(sources)
+    ]
+    later = datetime.now(UTC) + timedelta(days=1)
+    for dry_run in (True, False):
+        reports = expire_store(store, cubes, "tiny", {refs[0].snapshot: "forecast"}, later, dry_run=dry_run)
+        assert [r.gone for r in reports] == [[refs[1].snapshot], [sources[1]]]
+        assert len(observations.history()) == (3 if dry_run else 1)
+    assert open_cube(refs[0])["gnss"]["v"].values.tolist() == [[2.0]]
+    first = observations.read("gnss/a", sources[0])
+    assert first is not None
+    assert first.sizes["time"] == 1
 
 
 def test_an_address_is_written_as_it_is_read() -> None:
