@@ -183,7 +183,7 @@ def test_a_whole_cube_that_looks_ahead_is_never_the_latest(
 
 def forget(workspace: Workspace, region: Region) -> None:
     repository = Repository(workspace.observations, region.store_name)
-    expire([repository], [], datetime.now(UTC) + timedelta(days=1), dry_run=False)
+    expire(repository, {}, datetime.now(UTC) + timedelta(days=1), dry_run=False)
 
 
 def test_a_cube_whose_observations_expired_is_built_whole(
