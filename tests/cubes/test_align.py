@@ -221,6 +221,7 @@ def test_what_a_cube_was_built_from_is_told_or_known_to_be_unknown(
 ) -> None:
     store, cubes = store_of(small, region), CubeStore(small.cubes, region.store_name)
     before = str(store.snapshot())
+    assert update.built_from(cubes) == before
     after = ingest(small, region, part_of(few, BEGUN, BEGUN + DAY))
     since = update.changes_of(store, after, cubes)
     assert since is not None
@@ -232,6 +233,7 @@ def test_what_a_cube_was_built_from_is_told_or_known_to_be_unknown(
     cubes.write({"labels": open_cube(latest)["labels"]}, f"observations {after}")
     assert update.changes_of(store, before, cubes) is None
     cubes.write({"labels": open_cube(latest)["labels"], "gnss": open_cube(latest)["gnss"]}, "by hand")
+    assert update.built_from(cubes) is None
     assert update.changes_of(store, after, cubes) is None
     forget(small, region)
     cubes.write({"labels": open_cube(latest)["labels"]}, f"observations {before}")
