@@ -77,20 +77,28 @@ def changes_of(observations: ObservationStore, snapshot: str, cubes: CubeStore) 
 
     None if that cannot be told: no cube, one whose commit names no observations, or some that expired or are later.
     """
+    before = built_from(cubes)
+    if before is None:
+        return None
+    try:
+        return observations.changes(before, snapshot)
+    except (UnknownSnapshot, IcechunkError) as gone:
+        # It expired, or is later than the one asked for.
+        logger.info("observations %s and %s cannot be compared: %s", before, snapshot, gone)
+        return None
+
+
+def built_from(cubes: CubeStore) -> str | None:
+    """Return the snapshot of the observations that the commit of the latest cube names; None if it names none.
+
+    As long as it is kept, the next cube can be an update.
+    """
     latest = cubes.latest()
     if latest is None:
         return None
     # Not from the whole history, which gets longer every day.
-    message = Repository(cubes.root, cubes.region).open().lookup_snapshot(latest.snapshot).message
-    if not message.startswith(_BUILT_FROM):
-        logger.info("cube %s: its commit does not name observations but says %r", latest.snapshot, message)
-        return None
-    try:
-        return observations.changes(message.removeprefix(_BUILT_FROM), snapshot)
-    except (UnknownSnapshot, IcechunkError) as gone:
-        # It expired, or is later than the one asked for.
-        logger.info("cube %s: what it was built from cannot be compared: %s", latest.snapshot, gone)
-        return None
+    message = str(Repository(cubes.root, cubes.region).open().lookup_snapshot(latest.snapshot).message)
+    return message.removeprefix(_BUILT_FROM) if message.startswith(_BUILT_FROM) else None
 
 
 def update_cube(

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -68,14 +69,15 @@ def kill_at_random(trials: int) -> Faults:
     lost = step = 0
     with tempfile.TemporaryDirectory(prefix="quakecube-bench-") as home:
         killed, unkilled = Path(home) / "killed", Path(home) / "unkilled"
-        usual = _usual_seconds(Path(home) / "usual")
+        expected, usual = _undisturbed(unkilled)
         said: list[str] = []
-        done_by_unkilled = -1
         while any(kills[phase] < trials // len(PHASES) for phase in PHASES):
             if kills.total() > 4 * trials:
                 raise RuntimeError(f"expected kills in every phase, found {dict(kills)}")
             wanted = min(PHASES, key=lambda phase: kills[phase])
-            lines = _killed_worker(killed, step, wanted, rng.randrange(2), rng.random() * usual[wanted])
+            # A step commits two sources and the cube.
+            later = rng.randrange(3 if wanted == "commit" else 2)
+            lines = _killed_worker(killed, step, wanted, later, rng.random() * usual[wanted])
             kills[phase_of(lines)] += 1
             step = max(int(line.split()[1]) for line in lines if line.startswith("step "))
             new = [line for line in lines if line.startswith("snapshot ")]
@@ -83,10 +85,10 @@ def kill_at_random(trials: int) -> Faults:
             # All of the older ones are read in the end; a few at each step tell when something went.
             is_whole = all(reads_back(killed, line) for line in new + rng.sample(said, min(3, len(said))))
             do_step(killed, step)
-            for each in range(done_by_unkilled + 1, step + 1):
-                do_step(unkilled, each)
-            done_by_unkilled = step
-            lost += not (is_whole and latest(killed) == latest(unkilled))
+            while len(expected) <= step:
+                do_step(unkilled, len(expected))
+                expected.append(latest(unkilled))
+            lost += not (is_whole and latest(killed) == expected[step])
             step += 1
         lost += not all(reads_back(killed, line) for line in said)
     between = kills.total() - sum(kills[phase] for phase in PHASES)
@@ -98,19 +100,23 @@ def phase_of(lines: list[str]) -> str:
     return lines[-1] if lines[-1] in PHASES else "between"
 
 
-def _usual_seconds(root: Path) -> dict[str, float]:
-    """Return how long each phase takes, undisturbed."""
+def _undisturbed(root: Path) -> tuple[list[tuple[str, str]], dict[str, float]]:
+    """Do the first steps; return the content after each, and how long a phase takes."""
     said: list[tuple[float, str]] = []
-    with _telling(lambda line: said.append((time.monotonic(), line))):
+    contents: list[tuple[str, str]] = []
+
+    def tell(line: str) -> None:
+        said.append((time.monotonic(), line))
+
+    with _telling(tell):
         for step in range(3):
-            do_step(root, step, lambda line: said.append((time.monotonic(), line)))
+            do_step(root, step, tell)
+            contents.append(latest(root))
     seconds = dict.fromkeys(PHASES, 0.0)
-    # The first step builds everything.
-    begin = next(k for k, (_, line) in enumerate(said) if line == "step 1")
-    for (then, line), (now, _) in zip(said[begin:-1], said[begin + 1 :], strict=True):
+    for (then, line), (now, _) in pairwise(said):
         if line in seconds:
             seconds[line] = max(seconds[line], now - then)
-    return seconds
+    return contents, seconds
 
 
 def _killed_worker(root: Path, first: int, phase: str, later: int, after_s: float) -> list[str]:

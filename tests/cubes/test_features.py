@@ -22,6 +22,20 @@ Observations = dict[str, xr.Dataset]
 DAY = np.timedelta64(1, "D")
 
 
+def test_large_scenes_are_averaged_a_few_at_a_time_to_the_same_cells(
+    region: Region, observations: Observations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    track = {"asc": observations["insar/asc"]}
+    pixels = track["asc"].sizes["lat"] * track["asc"].sizes["lon"]
+    at_once = grid_interferograms(track, region)
+    monkeypatch.setattr("tasks.cubes.insar.CHUNK_PIXELS", 3 * pixels)
+    by_three = grid_interferograms(track, region)
+    assert at_once is not None
+    assert by_three is not None
+    assert by_three.chunksizes["pair"] == at_once.chunksizes["pair"]
+    xr.testing.assert_identical(by_three.compute(), at_once.compute())
+
+
 def test_cells_tile_the_region(region: Region) -> None:
     lat, lon = cell_centres(region)
     assert cell_index(region, lat, lon).tolist() == list(range(25))
