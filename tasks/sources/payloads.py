@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
+import numpy as np
 import pandas as pd
+import xarray as xr
 
 from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.sources.contract import SourceDataInvalid, SourceEmpty, SourceMissing
+from tasks.sources.plausible import refuse_other_units, refuse_values
 from tasks.sources.transient import raise_if_transient
 
 logger = logging.getLogger(__name__)
@@ -150,7 +153,8 @@ def read_each(
 ) -> tuple[list[T], list[SourceDataInvalid]]:
     """Read every file; return what was read and the complaints about the rest.
 
-    `read` returns None where a file holds nothing of the window.
+    `read` returns None where a file holds nothing of the window. A Dataset or catalog whose values cannot be in the
+    unit of their names is invalid.
 
     Raises
     ------
@@ -165,6 +169,7 @@ def read_each(
     for path in paths:
         try:
             result = read(path)
+            _refuse_other_units(result, path)
         except OSError as error:
             raise_if_transient(error, path)
             unreadable = SourceDataInvalid(path, "a readable file", str(error))
@@ -188,6 +193,20 @@ def read_each(
             folder, f"at least one valid file among {len(invalid)}", f"none; the first complaint: {first}"
         ) from first
     return results, invalid
+
+
+def _refuse_other_units(result: object, path: Path) -> None:
+    """Judge one file of many by itself: among others it would not show in the median."""
+    if isinstance(result, xr.Dataset):
+        refuse_other_units(result, path)
+    elif isinstance(result, dict):  # versions of one file
+        for part in result.values():
+            _refuse_other_units(part, path)
+    elif isinstance(result, pd.DataFrame):
+        # catalogs; places may still be in degrees of another turn
+        for name in ("depth_km", "magnitude"):
+            if name in result:
+                refuse_values(name, result[name].to_numpy(np.float64), path)
 
 
 def empty(config: SourceConfig, root: Path, region: Region, window: TimeWindow) -> SourceEmpty:

@@ -12,6 +12,7 @@ from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.options import latency, number_option
 from tasks.sources.payloads import empty, list_payloads, read_each, read_text
+from tasks.sources.plausible import refuse_values
 from tasks.sources.stations import distance_km
 from tasks.sources.weather import UNITS
 
@@ -22,6 +23,12 @@ _MISSING = -90.0
 # where these stand among the 28 columns of the text, which has no header (NOAA's file readme.txt of daily01)
 _PLACES: Final = (0, 1, 3, 4, 8, 9, 18)
 _WIDTH: Final = 28
+# canonical name, and what is added to a value
+_MEANS: Final = {
+    "t_daily_avg": ("air_temperature", 273.15),
+    "p_daily_calc": ("precipitation_amount", 0.0),
+    "soil_moisture_5_daily": ("volumetric_soil_moisture", 0.0),
+}
 
 
 def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) -> Fetched:
@@ -43,9 +50,15 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     radius = number_option(config, "radius_km", 400.0)
     paths = list_payloads(config, root, "*.parquet", "**/CRND*.txt", "**/CRND*.txt.gz")
     partial: list[SourceDataInvalid] = []
-    tables, invalid = read_each(
-        paths, lambda path: _read(path) if path.suffix == ".parquet" else _read_text(path, partial)
-    )
+
+    def read(path: Path) -> pd.DataFrame:
+        table = _read(path) if path.suffix == ".parquet" else _read_text(path, partial)
+        for column, (name, offset) in _MEANS.items():
+            values = table[column].to_numpy(np.float64)
+            refuse_values(name, values[values > _MISSING] + offset, path)
+        return table
+
+    tables, invalid = read_each(paths, read)
     table = pd.concat(tables, ignore_index=True)
     places = table.groupby("wban", sort=True)[["latitude", "longitude"]].first()
     near = [
