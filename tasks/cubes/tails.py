@@ -40,8 +40,7 @@ def catalog_tail(
     region: Region, read: ReadSince, stored: Stored, first: np.datetime64
 ) -> dict[str, Tail | None]:
     """Return the ends of `catalog`, `catalog_grid` and `labels`."""
-    catalogs = _sources(region, read, "catalog", first)
-    start = merge_start(catalogs, first)
+    catalogs, start = _catalogs_from(region, read, first)
     late = {name: _late_events(c, start) for name, c in catalogs.items()}
     merged, _ = merge_catalogs(late, region)
     merged.attrs = dict(stored["catalog"].attrs)
@@ -57,6 +56,22 @@ def catalog_tail(
             "labels": (day, labels),
         }
     return tails
+
+
+def _catalogs_from(
+    region: Region, read: ReadSince, first: np.datetime64
+) -> tuple[dict[str, xr.Dataset], np.datetime64]:
+    """Return the catalogs and the latest midnight not after `first` from which they can be merged by themselves.
+
+    A day is counted whole: with a merge from noon on, the events of its morning would be missing.
+    """
+    start = first.astype("datetime64[D]").astype("datetime64[ns]")
+    while True:
+        catalogs = _sources(region, read, "catalog", start)
+        apart = merge_start(catalogs, start)
+        if apart == start:
+            return catalogs, start
+        start = apart.astype("datetime64[D]").astype("datetime64[ns]")
 
 
 def gnss_tail(

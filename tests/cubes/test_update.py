@@ -98,6 +98,30 @@ def test_one_more_day_of_everything(
     assert float(cube["gnss"]["east"].sel(time="2017-09-20").count()) > 0
 
 
+def test_events_of_an_afternoon_join_those_of_the_morning(
+    begun: Path, tmp_path: Path, region: Region, observations: Observations, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = copied(begun, tmp_path / "s")
+    group = next(name for name in observations if name.startswith("catalog/"))
+    some = observations[group].isel(event=slice(0, 8))
+    hours = np.arange(2, 18, 2) * np.timedelta64(1, "h")
+    origin = np.datetime64("2017-09-12", "ns") + hours.astype("timedelta64[ns]")
+    swarm = some.assign(
+        event_id=("event", np.array([f"swarm{k}" for k in range(8)], dtype=object)),
+        origin_time=("event", origin),
+        available_time=("event", origin + np.timedelta64(5, "m")),
+        magnitude=("event", np.full(8, 4.0)),
+        latitude=("event", np.full(8, 35.55)),
+        longitude=("event", np.full(8, -117.55)),
+    )
+    for part in (swarm.isel(event=slice(0, 5)), swarm.isel(event=slice(5, 8))):
+        with caplog.at_level("INFO", "tasks.cubes.update"):
+            cube, store, _ = advanced(folder, region, {group: part})
+    assert "built whole" not in caplog.text
+    assert float(cube["catalog_grid"]["event_count"].sel(time="2017-09-12").sum()) >= 8
+    assert_equal_cubes(cube, whole(tmp_path / "w", region, store))
+
+
 @settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_an_update_is_a_full_build_whatever_comes(
