@@ -33,14 +33,12 @@ def supervise(
                 yield trial, kind, said
                 continue
             kind = "hangs" if process.poll() is None else "crashes"
-            process.kill()
-            process.wait()
+            _end(process)
             yield trial, kind, f"{list(trial)}: the process ended with {process.returncode}"
             process = None
     finally:
         if process is not None:
-            process.kill()
-            process.wait()
+            _end(process)
 
 
 def _start(worker: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -48,6 +46,12 @@ def _start(worker: Sequence[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         worker, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
     )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    with process:  # waits, and closes its pipes
+        pass
 
 
 def _answer(process: subprocess.Popen[bytes], limit_s: float) -> bytes | None:
