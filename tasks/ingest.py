@@ -158,7 +158,9 @@ def ingest_source(
         before = store.snapshot()
         snapshot = store.write(group, fetched.dataset, is_damaged=bool(fetched.invalid))
     except ValueError as refused:
-        return IngestReport(group=group, status="invalid", messages=[str(refused)])
+        # what was left out is often why the rest does not fit
+        why = [_told(problem, root, archive) for problem in fetched.invalid]
+        return IngestReport(group=group, status="invalid", messages=[*why, str(refused)])
     # Payloads that were left out are read again each time, until they are mended.
     bad = {Path(problem.path) for problem in fetched.invalid}
     log.keep({name: stamp for name, stamp in there.items() if root / config.path / name not in bad})
