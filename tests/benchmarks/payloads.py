@@ -38,4 +38,12 @@ def measure(settings: Settings) -> Measured:
             sys.stderr.write(f"{kind}: {said}\n")
     figures = {"trials": float(len(trials)), **{kind: float(n) for kind, n in counts.items()}}
     figures |= {f"trials.{name}": float(n) for name, (n, _) in per_reader.items()}
-    return Measured(figures, n=len(trials), seed=SEED)
+    return Measured(figures, n=len(trials), seed=SEED, tables={"payloads": _table(counts, len(trials))})
+
+
+def _table(counts: dict[str, int], trials: int) -> str:
+    """Return the README's table."""
+    heads = ["damaged payloads", *(name.replace("_", " ") for name in counts)]
+    cells = [str(trials), *(str(n) for n in counts.values())]
+    rows = ["| " + " | ".join(heads) + " |", "|" + "---:|" * len(heads), "| " + " | ".join(cells) + " |"]
+    return "\n".join(rows)

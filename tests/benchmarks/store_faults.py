@@ -59,7 +59,15 @@ def measure(settings: Settings) -> Measured:
     """Kill at least fifty processes, as many in each phase."""
     found = kill_at_random(TRIALS)
     figures = {name: float(value) for name, value in found._asdict().items()}
-    return Measured(figures, n=found.trials, seed=SEED)
+    names = ("trials", "kills_ingest", "kills_commit", "kills_build", "commits", "lost")
+    table = "\n".join(
+        [
+            "| killed | in ingest | in a commit | in a cube build | commits before | lost |",
+            "|" + "---:|" * len(names),
+            "| " + " | ".join(f"{figures[name]:.0f}" for name in names) + " |",
+        ]
+    )
+    return Measured(figures, n=found.trials, seed=SEED, tables={"faults": table})
 
 
 def kill_at_random(trials: int) -> Faults:
