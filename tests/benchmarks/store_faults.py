@@ -19,6 +19,7 @@ from collections import Counter
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any, Final, NamedTuple
 
 import icechunk
@@ -120,11 +121,11 @@ def _undisturbed(root: Path) -> tuple[list[tuple[str, str]], dict[str, float]]:
         for step in range(3):
             do_step(root, step, tell)
             contents.append(latest(root))
-    seconds = dict.fromkeys(PHASES, 0.0)
+    seconds: dict[str, list[float]] = {phase: [] for phase in PHASES}
     for (then, line), (now, _) in pairwise(said):
         if line in seconds:
-            seconds[line] = max(seconds[line], now - then)
-    return contents, seconds
+            seconds[line].append(now - then)
+    return contents, {phase: median(found) for phase, found in seconds.items()}
 
 
 def _killed_worker(root: Path, first: int, phase: str, later: int, after_s: float) -> list[str]:
