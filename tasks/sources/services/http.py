@@ -6,6 +6,7 @@ with its host, and errors in the words of `tasks.sources.contract`.
 """
 
 import hashlib
+import threading
 import time
 import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -41,6 +42,26 @@ class Body(NamedTuple):
     last_modified: str
 
 
+class _Turns:
+    """When each host may be asked next: it does not care which of a region's sources asks it."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def wait(self, host: str, interval_s: float) -> None:
+        """Sleep until it is the caller's turn; the next one comes `interval_s` later."""
+        with self._lock:
+            now = time.monotonic()
+            turn = max(now, self._next.get(host, now))
+            self._next[host] = turn + interval_s
+        time.sleep(turn - now)
+
+
+# one for the process: mirrors of several sources run side by side
+_TURNS: Final = _Turns()
+
+
 class _Session(requests.Session):
     """A session whose credential does not follow a redirect to another host."""
 
@@ -72,7 +93,7 @@ class _Digest(HTTPDigestAuth):
 
 
 class Http:
-    """Ask one service, one request at a time and not more often than it allows.
+    """Ask one service, one request at a time, and its host not more often than it allows.
 
     Parameters
     ----------
@@ -88,7 +109,6 @@ class Http:
     def __init__(self, service: Service, token: str = "", backoff_s: float = 0.5) -> None:
         self.service = service
         self._token = token
-        self._next = 0.0
         self._hosts = {urlsplit(url).netloc for url in service.urls}
         self._session = _Session(service.credential_header)
         weakref.finalize(self, self._session.close)
@@ -225,7 +245,7 @@ class Http:
         return SourceUnavailable(f"{self.shown(url)}: the body broke off {ATTEMPTS} times ({problem})")
 
     def _send(self, method: str, url: str, **arguments: object) -> requests.Response:
-        self._wait()
+        _TURNS.wait(urlsplit(url).netloc, 1.0 / self.service.requests_per_second)
         headers = dict(arguments.pop("headers", None) or {})  # type: ignore[call-overload]
         is_ours = urlsplit(url).netloc in self._hosts
         if self._token and is_ours and self._digest is None:
@@ -256,12 +276,6 @@ class Http:
             return ""
         given = "was refused" if self._token else "is not set"
         return f" (the credential in {self.service.credential} {given})"
-
-    def _wait(self) -> None:
-        now = time.monotonic()
-        if now < self._next:
-            time.sleep(self._next - now)
-        self._next = max(now, self._next) + 1.0 / self.service.requests_per_second
 
 
 def check_magic(path: Path, magic: Iterable[bytes], shown: str) -> None:

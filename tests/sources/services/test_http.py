@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from tasks.regions import Service
+from tasks.regions import Service, load_region
 from tasks.sources import SourceDataInvalid, SourceUnavailable
 from tasks.sources.contract import SourceDenied
 from tasks.sources.services import Http
@@ -118,6 +118,30 @@ def test_requests_keep_the_rate(serve, Reply):
         http.get(server.url)
 
     assert time.monotonic() - start >= 4 / 20
+
+
+def test_sources_of_one_host_share_its_rate_and_others_do_not_wait(serve, Reply):
+    one, other = serve(lambda _r: Reply(body=b"x")), serve(lambda _r: Reply(body=b"x"))
+    start = time.monotonic()
+    for _ in range(3):
+        for _source in range(2):
+            http_for(one.url, requests_per_second=20).get(one.url)
+        http_for(other.url, requests_per_second=20).get(other.url)
+
+    assert 5 / 20 <= time.monotonic() - start < 8 / 20
+
+
+def test_an_address_with_a_password_is_refused_without_showing_it(conf, tmp_path):
+    (tmp_path / "regions").mkdir()
+    text = (conf / "regions" / "ridgecrest.yaml").read_text()
+    secret = text.replace("https://earthquake.usgs.gov", f"https://reader:{SECRET}@earthquake.usgs.gov")
+    (tmp_path / "regions" / "ridgecrest.yaml").write_text(secret)
+
+    with pytest.raises(
+        ValueError, match=r"sources\.2\.service\.urls: an address must not hold user"
+    ) as caught:
+        load_region("ridgecrest", tmp_path)
+    assert SECRET not in f"{caught.value} {caught.value.__cause__}"
 
 
 def test_mirrors_are_asked_in_order_and_one_that_is_down_is_passed_over(serve, Reply):
