@@ -1,6 +1,7 @@
 """Regions: where and when we look, which providers are asked, and how the record is split."""
 
 from tasks.regions.region import (
+    AftershockRegime,
     Bounds,
     Region,
     Service,
@@ -12,6 +13,7 @@ from tasks.regions.region import (
 )
 
 __all__ = [
+    "AftershockRegime",
     "Bounds",
     "Region",
     "Service",

@@ -55,6 +55,29 @@ ServiceKind = Literal[
     "open_meteo",
     "noaa",
 ]
+# Names of the USGS: regimes of Garcia et al. (2012), and parts of California (values: tasks/seismicity/generic_aftershocks.py).
+AftershockRegime = Literal[
+    "ANSR-ABSLDEC",
+    "ANSR-ABSLOCB",
+    "ANSR-ABSLSHC",
+    "ANSR-DEEPCON",
+    "ANSR-HOTSPOT",
+    "ANSR-OCEANBD",
+    "ANSR-SHALCON",
+    "SCR-GENERIC",
+    "SCR-ABVSLAB",
+    "SOR-GENERIC",
+    "SOR-ABVSLAB",
+    "SZ-GENERIC",
+    "SZ-INLBACK",
+    "SZ-ONSHORE",
+    "SZ-OUTERTR",
+    "CAL-SCSN",
+    "CAL-NCSS",
+    "CAL-MENDOCINO",
+    "CAL-HYDROTHERMAL",
+    "CAL-RJ1989",
+]
 
 
 _SECRET: Final = "secret_in_address"
@@ -209,6 +232,10 @@ class Region(_Frozen):
         description="smallest magnitude fitted, triggering and forecast; fixed on the training period"
     )
     magnitude_max: float = Field(default=8.0, description="upper cut-off of Gutenberg-Richter")
+    aftershock_regime: AftershockRegime = Field(
+        default="ANSR-SHALCON",
+        description="whose published aftershock parameters Reasenberg-Jones starts from; default: active shallow crust",
+    )
     split: Split = Field(description="train, validate, test by date")
     simulation: str | None = Field(
         default=None, description="file in conf/simulation that makes this region's archive, if simulated"
