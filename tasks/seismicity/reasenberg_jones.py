@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.stats import norm, poisson
+from scipy.stats import poisson
 
 from tasks.seismicity.generic_aftershocks import Generic
 from tasks.seismicity.incompleteness import Incompleteness, completeness_at, hidden_time
@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 A_NODES: Final = np.round(np.arange(-4.5, -0.495, 0.01), 2)
 COVERAGE: Final = 0.95
 _LN10: Final = float(np.log(10.0))
+_TEN_TO_A: Final = 10.0**A_NODES
 
 
 class Spread(NamedTuple):
@@ -31,15 +32,14 @@ class Spread(NamedTuple):
     log_c: float = 0.0
 
     def nodes(self, generic: Generic) -> tuple[Floats, Floats, Floats]:
-        """Return the nodes p (p,) and c (c,), days, and ln(prior) (p, c) on them."""
-        p = generic.p + self.p * _steps(self.p)
-        c = generic.c * 10.0 ** (self.log_c * _steps(self.log_c))
-        log_prior = norm.logpdf(_steps(self.p))[:, None] + norm.logpdf(_steps(self.log_c))
-        return p, c, np.asarray(log_prior - np.logaddexp.reduce(log_prior, axis=None))
+        """Return the nodes p (p,) and c (c,), days, and ln(prior), up to a constant, (p, c) on them."""
+        steps_p, steps_c = _steps(self.p, 15), _steps(self.log_c, 5)
+        p, c = generic.p + self.p * steps_p, generic.c * 10.0 ** (self.log_c * steps_c)
+        return p, c, -0.5 * (steps_p[:, None] ** 2 + steps_c**2)
 
 
-def _steps(deviation: float) -> Floats:
-    return np.linspace(-2.5, 2.5, 11) if deviation > 0 else np.zeros(1)
+def _steps(deviation: float, n: int) -> Floats:
+    return np.linspace(-2.5, 2.5, n) if deviation > 0 else np.zeros(1)
 
 
 def omori_integral(p: Floats, c: Floats, start: float, end: float) -> Floats:
@@ -151,14 +151,15 @@ class Belief(NamedTuple):
 
     def expected(self, start: float, end: float, magnitude: float) -> float:
         """Return the expected number of events M >= magnitude in [start, end), days after the mainshock."""
-        rate, weight = self._rates(start, end, magnitude)
-        return float((rate * weight).sum())
+        integral = omori_integral(self.p[:, None], self.c, start, end)
+        scale = 10.0 ** (self.generic.b * (self.mainshock - magnitude))
+        return scale * float((np.tensordot(_TEN_TO_A, self.weight, 1) * integral).sum())
 
     def _rates(self, start: float, end: float, magnitude: float) -> tuple[Floats, Floats]:
         """Return the expected number under each node (a, p, c), and the nodes' probabilities."""
         integral = omori_integral(self.p[:, None], self.c, start, end)
-        factor = 10.0 ** (A_NODES + self.generic.b * (self.mainshock - magnitude))
-        return factor[:, None, None] * integral, self.weight
+        scale = 10.0 ** (self.generic.b * (self.mainshock - magnitude))
+        return scale * _TEN_TO_A[:, None, None] * integral, self.weight
 
     def numbers(
         self, start: float, windows: Sequence[float], magnitudes: Sequence[float], coverage: float = COVERAGE
@@ -237,12 +238,13 @@ def believe(
         Prior of p and c.
     """
     p, c, log_prior = spread.nodes(generic)
-    log_weight = norm.logpdf(A_NODES, generic.a, generic.sigma(mainshock))[:, None, None] + log_prior
+    off = (A_NODES - generic.a) / generic.sigma(mainshock)
+    log_weight = -0.5 * (off**2)[:, None, None] + log_prior
     if observed is not None:
         whole = 10.0 ** (-generic.b * observed.floor) * omori_integral(p[:, None], c, 0.0, observed.days_end)
         seen = 10.0 ** (generic.b * mainshock) * (whole - observed.hidden)
         logs = np.log(observed.days[:, None] + c).sum(axis=0)
-        log_weight = log_weight + observed.days.size * _LN10 * A_NODES[:, None, None]
-        log_weight = log_weight - p[:, None] * logs - 10.0 ** A_NODES[:, None, None] * seen
+        log_weight += (observed.days.size * _LN10 * A_NODES)[:, None, None] - p[:, None] * logs
+        log_weight -= _TEN_TO_A[:, None, None] * seen
     weight = np.exp(log_weight - log_weight.max())
     return Belief(generic, mainshock, p, c, np.asarray(weight / weight.sum()))
