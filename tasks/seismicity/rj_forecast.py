@@ -19,7 +19,7 @@ from tasks.seismicity.incompleteness import Incompleteness, completeness_at
 from tasks.seismicity.kernels import cell_masses
 from tasks.seismicity.reasenberg_jones import Belief, Observed, Spread, believe, hidden_integral
 from tasks.seismicity.sequences import Sequence, find_sequences
-from tasks.seismicity.smoothing import choose_neighbours, smoothed_cells
+from tasks.seismicity.smoothing import background_weights, choose_smoothing, smoothed_cells
 
 Floats = NDArray[np.float64]
 
@@ -241,7 +241,8 @@ def fit_reasenberg_jones(
             f"[{region.etas_start}, {region.split.train_end}), found {background.days.size}"
         )
     plane = Plane.of(region)
-    neighbours = choose_neighbours(background, plane)
-    share = smoothed_cells(background, np.ones(background.days.size), plane, neighbours)
+    weightings = background_weights(background, plane, region)
+    weighting, neighbours = choose_smoothing(background, weightings, plane)
+    share = smoothed_cells(background, weightings[weighting], plane, neighbours)
     rate = on_cells(background.days.size / (end - start) * share, region)
     return ReasenbergJonesForecaster(rate, region, horizons)
