@@ -3,6 +3,7 @@
 from tasks.regions.region import (
     AftershockRegime,
     Bounds,
+    MagnitudeConversion,
     Region,
     Service,
     SourceConfig,
@@ -15,6 +16,7 @@ from tasks.regions.region import (
 __all__ = [
     "AftershockRegime",
     "Bounds",
+    "MagnitudeConversion",
     "Region",
     "Service",
     "SourceConfig",
