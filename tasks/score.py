@@ -194,7 +194,9 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
 
     wanted: list[tuple[Bundle, Sequence[str]]] = [(b, ()) for b in bundles.values()]
     windows = _windows(split.validation_start, split.validation_end, config)
-    with progress(f"backtest {region.name} (validation)", len(baselines.ensemble.members) + len(wanted), "forecaster") as told:
+    with progress(
+        f"backtest {region.name} (validation)", len(baselines.ensemble.members) + len(wanted), "forecaster"
+    ) as told:
         rates = _baseline_rates(cube, baselines, _all_times(windows), told)
         rates |= _network_rates(cube, baselines, rates["etas"], wanted, told)
         told.doing = "scores"

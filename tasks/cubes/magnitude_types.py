@@ -29,7 +29,9 @@ def homogenised(frame: pd.DataFrame, source: str, policy: Sequence[MagnitudeConv
     for rule in policy:
         if rule.sources and source not in rule.sources:
             continue
-        chosen = types.isin([t.lower() for t in rule.types]) & frame["magnitude"].notna() & ~frame["is_converted"]
+        chosen = (
+            types.isin([t.lower() for t in rule.types]) & frame["magnitude"].notna() & ~frame["is_converted"]
+        )
         chosen &= frame["magnitude"].between(rule.smallest, rule.largest)
         frame.loc[chosen, "magnitude"] = rule.slope * frame.loc[chosen, "magnitude"] + rule.intercept
         scatter = np.hypot(rule.slope * frame.loc[chosen, "magnitude_error"], rule.standard_error)

@@ -55,7 +55,7 @@ ServiceKind = Literal[
     "open_meteo",
     "noaa",
 ]
-# Names of the USGS: regimes of Garcia et al. (2012), and parts of California (values: tasks/seismicity/generic_aftershocks.py).
+# Names of the USGS: regimes of Garcia et al. (2012), and parts of California (values: generic_aftershocks.py).
 AftershockRegime = Literal[
     "ANSR-ABSLDEC",
     "ANSR-ABSLOCB",
@@ -206,7 +206,9 @@ class MagnitudeConversion(_Frozen):
     slope: float = Field(default=1.0, gt=0, description="of the regression")
     intercept: float = Field(default=0.0, description="of the regression, magnitude units")
     standard_error: float = Field(default=0.0, ge=0, description="scatter of the regression, magnitude units")
-    sources: tuple[str, ...] = Field(default=(), description="names of catalog sources it holds for; empty: all")
+    sources: tuple[str, ...] = Field(
+        default=(), description="names of catalog sources it holds for; empty: all"
+    )
     smallest: float = Field(default=-5.0, description="smallest magnitude that is converted")
     largest: float = Field(default=10.0, description="largest magnitude that is converted")
     reference: str = Field(description="paper or regression that it comes from")
@@ -246,7 +248,8 @@ class Region(_Frozen):
         description="smallest magnitude fitted, triggering and forecast; fixed on the training period"
     )
     magnitude_conversions: tuple[MagnitudeConversion, ...] = Field(
-        default=(), description="how magnitude types are brought to one, before completeness; none: as provided"
+        default=(),
+        description="how magnitude types are brought to one, before completeness; none: as provided",
     )
     magnitude_max: float = Field(default=8.0, description="upper cut-off of Gutenberg-Richter")
     aftershock_regime: AftershockRegime = Field(

@@ -82,8 +82,8 @@ def suspected_blasts(
         return blast
     tree = cKDTree(np.column_stack([x, y]))
     count = min(events, hour.size)
-    distance, near = tree.query(tree.data, k=count)
-    within = distance <= radius_km
+    found = tree.query(tree.data, k=np.arange(1, count + 1))
+    near, within = np.asarray(found[1], np.int64), np.asarray(found[0]) <= radius_km
     # A night belongs to the date on which it begins.
     date = np.floor(days + longitude / 360.0 - day[0] / 24.0).astype(np.int64)
     counted = within & _first_of_each(2 * date + in_day, near)

@@ -45,7 +45,9 @@ def completeness_in_time(
     """
     if times.size < events:
         raise ValueError(f"completeness in time: expected {events} events or more, found {times.size}")
-    first = np.unique(np.append(np.arange(0, times.size - events + 1, max(events // 2, 1)), times.size - events))
+    first = np.unique(
+        np.append(np.arange(0, times.size - events + 1, max(events // 2, 1)), times.size - events)
+    )
     found = [magnitude_of_completeness(magnitudes[i : i + events], method, step, draws) for i in first]
     return xr.Dataset(
         {
@@ -102,7 +104,8 @@ def completeness_on_cells(
     table = np.full((3, cell_x.size), np.nan)
     if magnitudes.size >= events:
         tree = cKDTree(np.column_stack([x, y]))
-        distance, nearest = tree.query(np.column_stack([cell_x, cell_y]), k=events)
+        found_near = tree.query(np.column_stack([cell_x, cell_y]), k=np.arange(1, events + 1))
+        distance, nearest = np.asarray(found_near[0], np.float64), np.asarray(found_near[1], np.int64)
         near = np.flatnonzero(distance[:, -1] <= radius_km)
         table[2] = distance[:, -1]
         # Neighbouring cells often share their sample.

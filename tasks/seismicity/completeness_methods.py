@@ -47,7 +47,7 @@ def _fit(counts: Counts, step: float) -> _Law:
 
 
 def _curvature(counts: Counts, step: float) -> Floats:
-    return counts.argmax(axis=1) + round(CORRECTION / step)
+    return np.asarray(counts.argmax(axis=1) + round(CORRECTION / step), np.float64)
 
 
 def _b_stability(counts: Counts, step: float) -> Floats:

@@ -65,9 +65,9 @@ def nearest_neighbours(
 ) -> Neighbours:
     """Return the nearest neighbours of a catalog and each event's probability to be background.
 
-    eta_ij = t_ij r_ij^d 10^(-b m_i), t in years, r in km, over all earlier i (Zaliapin and Ben-Zion 2013, eq. 1), and its
-    rescaled parts T = t 10^(-b m / 2), R = r^d 10^(-b m / 2). log10(eta) of clustered and of background events are two
-    normal laws, fitted by EM; the probability is the background's part in their sum.
+    eta_ij = t_ij r_ij^d 10^(-b m_i), t in years, r in km, the smallest over all earlier i (Zaliapin and Ben-Zion 2013,
+    eq. 1), and its rescaled parts T = t 10^(-b m / 2) and R = r^d 10^(-b m / 2). log10(eta) of clustered and of
+    background events are two normal laws, fitted by EM; the probability is the background's part in their sum.
 
     Parameters
     ----------
@@ -104,7 +104,11 @@ def nearest_neighbours(
 def _two_modes(values: Floats, rounds: int = 500) -> tuple[Floats, float]:
     """Return each value's probability to be of the upper of two normal laws, and where both are equally likely."""
     low, high = np.quantile(values, [0.2, 0.8])
-    mean, deviation, share = np.array([low, high]), np.full(2, max(float(values.std()) / 2, 1e-3)), np.full(2, 0.5)
+    mean, deviation, share = (
+        np.array([low, high]),
+        np.full(2, max(float(values.std()) / 2, 1e-3)),
+        np.full(2, 0.5),
+    )
     for _ in range(rounds):
         part = _parts(values, mean, deviation, share)
         weight = part / part.sum(axis=0)

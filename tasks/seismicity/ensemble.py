@@ -64,7 +64,7 @@ def stacking_weights(rate: Floats, total: Floats, rounds: int = 2000) -> Floats:
             return float((shared / (nu + total)).sum()) - 1.0
 
         # At the lower end one term alone is 1, at the upper one all together are less.
-        low, high = float((shared - total).max()), float(shared.sum() - total.min())
+        low, high = float((shared - total).max()), float(shared.sum() - total.min()) + 1.0
         nu = brentq(excess, low, high, xtol=1e-10) if excess(low) > 0 else low
         new = shared / (nu + total)
         new /= new.sum()
@@ -158,7 +158,9 @@ def fit_ensemble(catalog: xr.Dataset, region: Region, members: Sequence[Member])
     column = np.clip(((truth.x - plane.west) // plane.dx).astype(int), 0, plane.columns - 1)
     horizons = members[0].forecast_many(catalog, np.array([first]))["horizon"].values
     wholes = [int((last - first) / np.timedelta64(int(h), "D")) for h in horizons]
-    starts = [first + np.arange(n) * np.timedelta64(int(h), "D") for n, h in zip(wholes, horizons, strict=True)]
+    starts = [
+        first + np.arange(n) * np.timedelta64(int(h), "D") for n, h in zip(wholes, horizons, strict=True)
+    ]
     rates = [m.forecast_many(catalog, np.unique(np.concatenate(starts))) for m in members]
     weights = np.full((horizons.size, len(members)), 1.0 / len(members))
     for i, (horizon, times) in enumerate(zip(horizons, starts, strict=True)):

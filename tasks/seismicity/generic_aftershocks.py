@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from tasks.regions import AftershockRegime
 
+
 class Generic(NamedTuple):
     """The law of sequences of one tectonic regime.
 

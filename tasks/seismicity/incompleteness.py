@@ -1,6 +1,7 @@
 """What a network misses after large events: the magnitude of completeness as a function of time."""
 
 import math
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,8 +17,8 @@ _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 class Incompleteness(NamedTuple):
     """Mc(t) = f M - g - h log10(t) at t days after an event of magnitude M.
 
-    The defaults are those of southern California (Helmstetter, Kagan and Jackson 2006), which the USGS uses for California,
-    Alaska and Hawaii; `WORLD` stands where networks are sparse (Page et al. 2016).
+    The defaults are those of southern California (Helmstetter, Kagan and Jackson 2006), which the USGS uses for all
+    California, Alaska and Hawaii; `WORLD` stands where networks are sparse (Page et al. 2016).
     """
 
     f: float = 1.0
@@ -35,11 +36,12 @@ class Incompleteness(NamedTuple):
         return np.asarray(np.maximum(raised, floor))
 
 
+SOUTHERN_CALIFORNIA: Final = Incompleteness()
 WORLD: Final = Incompleteness(0.5, 0.25, 1.0)
 
 
 def completeness_at(
-    at: Floats, days: Floats, magnitude: Floats, floor: float, law: Incompleteness = Incompleteness()
+    at: Floats, days: Floats, magnitude: Floats, floor: float, law: Incompleteness = SOUTHERN_CALIFORNIA
 ) -> Floats:
     """Return the magnitude from which a catalog is complete at given times: the highest Mc(t) of all earlier events.
 
@@ -71,7 +73,7 @@ def completeness_at(
 
 
 def hidden_time(
-    days: Floats, magnitude: Floats, end: float, floor: float, law: Incompleteness = Incompleteness()
+    days: Floats, magnitude: Floats, end: float, floor: float, law: Incompleteness = SOUTHERN_CALIFORNIA
 ) -> tuple[Floats, Floats, Floats]:
     """Return quadrature nodes and weights (node,), days, over the time in which Mc(t) > floor, and Mc (node,) there.
 
@@ -91,7 +93,7 @@ def hidden_time(
     origins, ends = days[raises], np.minimum(days + lasts, end)[raises]
     edges = np.unique(np.concatenate([origins, ends]))
     panels, widths = [], []
-    for left, right in zip(edges[:-1], edges[1:], strict=True):
+    for left, right in pairwise(edges):
         if not ((origins <= left) & (ends >= right)).any():
             continue
         origin = origins[origins <= left].max()

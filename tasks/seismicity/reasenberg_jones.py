@@ -1,4 +1,4 @@
-"""Reasenberg-Jones: what a sequence's first aftershocks say of its productivity and decay, and what is to be expected."""
+"""Reasenberg-Jones: what a sequence's aftershocks say of its productivity and decay, and what is to be expected."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from scipy.stats import poisson
 
 from tasks.seismicity.generic_aftershocks import Generic
-from tasks.seismicity.incompleteness import Incompleteness, completeness_at, hidden_time
+from tasks.seismicity.incompleteness import SOUTHERN_CALIFORNIA, Incompleteness, completeness_at, hidden_time
 
 Floats = NDArray[np.float64]
 
@@ -36,6 +36,9 @@ class Spread(NamedTuple):
         steps_p, steps_c = _steps(self.p, 15), _steps(self.log_c, 5)
         p, c = generic.p + self.p * steps_p, generic.c * 10.0 ** (self.log_c * steps_c)
         return p, c, -0.5 * (steps_p[:, None] ** 2 + steps_c**2)
+
+
+FIXED: Final = Spread()
 
 
 def _steps(deviation: float, n: int) -> Floats:
@@ -79,8 +82,8 @@ def observe(
     days_end: float,
     floor: float,
     generic: Generic,
-    spread: Spread = Spread(),
-    law: Incompleteness = Incompleteness(),
+    spread: Spread = FIXED,
+    law: Incompleteness = SOUTHERN_CALIFORNIA,
 ) -> Observed:
     """Return what aftershocks say of a sequence, those that Mc(t) conceals left out.
 
@@ -153,7 +156,7 @@ class Belief(NamedTuple):
         """Return the expected number of events M >= magnitude in [start, end), days after the mainshock."""
         integral = omori_integral(self.p[:, None], self.c, start, end)
         scale = 10.0 ** (self.generic.b * (self.mainshock - magnitude))
-        return scale * float((np.tensordot(_TEN_TO_A, self.weight, 1) * integral).sum())
+        return float(scale * (np.tensordot(_TEN_TO_A, self.weight, 1) * integral).sum())
 
     def _rates(self, start: float, end: float, magnitude: float) -> tuple[Floats, Floats]:
         """Return the expected number under each node (a, p, c), and the nodes' probabilities."""
@@ -219,7 +222,7 @@ def _quantile(rate: Floats, weight: Floats, probability: float) -> int:
 
 
 def believe(
-    generic: Generic, mainshock: float, observed: Observed | None = None, spread: Spread = Spread()
+    generic: Generic, mainshock: float, observed: Observed | None = None, spread: Spread = FIXED
 ) -> Belief:
     """Return what is believed of a sequence: the generic law, updated by what was observed.
 

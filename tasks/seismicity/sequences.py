@@ -46,8 +46,8 @@ def find_sequences(events: Events, magnitude_completeness: float, now: float) ->
     """Return the aftershock sequences of a catalog, as its events tell them at `now`.
 
     An event 1.5 units above completeness is a mainshock, unless it lies in the zone of a larger one of the year
-    before. If it is as large or larger, the earlier one was its foreshock: that sequence ends there. An event in several
-    zones belongs to the one whose mainshock is nearest in terms of its radius.
+    before. If it is as large or larger, the earlier one was its foreshock: that sequence ends there. An event in
+    several zones belongs to the one whose mainshock is nearest in terms of its radius.
 
     Parameters
     ----------

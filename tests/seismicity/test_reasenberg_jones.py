@@ -1,6 +1,7 @@
 """Reasenberg-Jones against closed forms, against published forecasts, and against sequences drawn from its own law."""
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -109,15 +110,23 @@ def test_what_is_hidden_equals_adaptive_quadrature():
         )
         return t * (10.0 ** (-floor) - 10.0 ** (-max(complete, floor))) * (t + generic.c) ** -generic.p
 
-    breaks = [math.log(1e-12), math.log(0.4), math.log(0.4 + 10 ** (-1 / 0.75)), math.log(10 ** (0.5 / 0.75)), 1.6]
-    exact = sum(quad(lost, a, b, epsrel=1e-9, limit=500)[0] for a, b in zip(breaks, breaks[1:], strict=False))
+    breaks = [
+        math.log(1e-12),
+        math.log(0.4),
+        math.log(0.4 + 10 ** (-1 / 0.75)),
+        math.log(10 ** (0.5 / 0.75)),
+        1.6,
+    ]
+    exact = sum(quad(lost, a, b, epsrel=1e-9, limit=500)[0] for a, b in pairwise(breaks))
     assert found == pytest.approx(exact, rel=1e-5)
 
 
 def draw(generic: Generic, a: float, mainshock: float, floor: float, end: float, rng: np.random.Generator):
     """Times and magnitudes of a sequence in (0, end)."""
     p, c = generic.p, generic.c
-    total = 10.0 ** (a + generic.b * (mainshock - floor)) * omori_integral(np.array([p]), np.array([c]), 0, end)
+    total = 10.0 ** (a + generic.b * (mainshock - floor)) * omori_integral(
+        np.array([p]), np.array([c]), 0, end
+    )
     n = rng.poisson(total[0])
     share = rng.random(n)
     low, high = c ** (1 - p), (end + c) ** (1 - p)
@@ -166,7 +175,9 @@ def test_predictive_ranges_hold_what_comes():
         a = generic.a + generic.sigma(6.0) * rng.standard_normal()
         days, magnitude = draw(generic, a, 6.0, 3.0, 37.0, rng)
         early = days < 7.0
-        observed = observe(days[early], magnitude[early], 6.0, 7.0, 3.0, generic, law=Incompleteness(1, 20, 1))
+        observed = observe(
+            days[early], magnitude[early], 6.0, 7.0, 3.0, generic, law=Incompleteness(1, 20, 1)
+        )
         found = believe(generic, 6.0, observed).numbers(7.0, [30.0], [3.0], coverage=0.8)
         came = int((~early).sum())
         inside.append(float(found["low"][0, 0]) <= came <= float(found["high"][0, 0]))
