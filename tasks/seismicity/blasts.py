@@ -16,6 +16,7 @@ DAY: Final = (8.0, 18.0)
 # 1.5 times as many an hour as by night (Wiemer and Baer 2000 map at that ratio).
 LEVEL: Final = 1e-3
 RATIO: Final = 1.5
+FEWEST: Final = 10
 
 
 def solar_hour(days: Floats, longitude: Floats) -> Floats:
@@ -77,43 +78,40 @@ def suspected_blasts(
     """
     hour = solar_hour(days, longitude)
     in_day = (hour >= day[0]) & (hour < day[1])
-    blast = np.zeros(hour.size, dtype=bool)
-    if hour.size < 10:
-        return blast
-    tree = cKDTree(np.column_stack([x, y]))
-    count = min(events, hour.size)
-    found = tree.query(tree.data, k=np.arange(1, count + 1))
-    near, within = np.asarray(found[1], np.int64), np.asarray(found[0]) <= radius_km
     # A night belongs to the date on which it begins.
     date = np.floor(days + longitude / 360.0 - day[0] / 24.0).astype(np.int64)
-    counted = within & _first_of_each(2 * date + in_day, near)
-    chance = (day[1] - day[0]) / 24.0
-    # Of chance alone one place in all the catalog may pass; neighbourhoods of 50 events overlap.
-    level = LEVEL / max(hour.size / events, 1.0)
-    open_places = np.ones(hour.size, dtype=bool)
-    while True:
-        left = counted & ~blast[near]
-        n, by_day = left.sum(axis=1), (left & in_day[near]).sum(axis=1)
-        probability = binom.sf(by_day - 1, n, chance)
-        suspect = open_places & (n >= 10) & (probability < level) & (daytime_ratio(by_day, n, day) > RATIO)
-        if not suspect.any():
-            return blast
-        # Places far apart do not touch each other's counts: the worst of each neighbourhood goes at once.
-        order = np.flatnonzero(suspect)
-        order = order[np.argsort(probability[order], kind="stable")]
-        touched = np.zeros(hour.size, dtype=bool)
-        for place in order:
-            members = near[place][within[place] & ~blast[near[place]]]
-            if touched[members].any():
-                continue
-            touched[members] = True
-            blast[members[in_day[members]]] = True
-            open_places[place] = False
+    blast = np.zeros(hour.size, dtype=bool)
+    while (left := np.flatnonzero(~blast)).size >= FEWEST:
+        near, within = _neighbourhoods(x[left], y[left], min(events, left.size), radius_km)
+        by_day = in_day[left][near]
+        counted = within & _first_of_each(2 * date[left][near] + by_day)
+        n, n_day = counted.sum(axis=1), (counted & by_day).sum(axis=1)
+        probability = binom.sf(n_day - 1, n, (day[1] - day[0]) / 24.0)
+        # Of chance alone one place in a thousand catalogs may pass; neighbourhoods of 50 events overlap.
+        suspect = (probability < LEVEL * events / left.size) & (probability < LEVEL) & (n >= FEWEST)
+        suspect &= daytime_ratio(n_day, n, day) > RATIO
+        places = np.flatnonzero(suspect)
+        if not places.size:
+            break
+        # Places that share no event do not touch each other's counts: the worst of each surroundings goes at once.
+        touched = np.zeros(left.size, dtype=bool)
+        for place in places[np.argsort(probability[places], kind="stable")]:
+            members = near[place][within[place]]
+            if not touched[members].any():
+                touched[members] = True
+                blast[left[members[in_day[left[members]]]]] = True
+    return blast
 
 
-def _first_of_each(key: NDArray[np.int64], near: NDArray[np.int64]) -> Flags:
-    """Return whether each entry of `near` (event, neighbour) is the first in its row with its key."""
-    keys = key[near]
+def _neighbourhoods(x: Floats, y: Floats, count: int, radius_km: float) -> tuple[NDArray[np.int64], Flags]:
+    """Return each event's nearest events (event, neighbour), itself among them, and which are within the radius."""
+    tree = cKDTree(np.column_stack([x, y]))
+    distance, near = tree.query(tree.data, k=np.arange(1, count + 1))
+    return np.asarray(near, np.int64), np.asarray(distance) <= radius_km
+
+
+def _first_of_each(keys: NDArray[np.int64]) -> Flags:
+    """Return whether each entry of `keys` (event, neighbour) is the first in its row with its value."""
     order = np.argsort(keys, axis=1, kind="stable")
     ranked = np.take_along_axis(keys, order, axis=1)
     new = np.concatenate([np.ones((keys.shape[0], 1), bool), ranked[:, 1:] != ranked[:, :-1]], axis=1)

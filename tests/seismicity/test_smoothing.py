@@ -54,7 +54,7 @@ def test_blasts_are_left_out_of_the_map_but_not_of_the_rate(
     rng = np.random.default_rng(4)
     working = 11500 + rng.permutation(5000)[:200]
     by_day = rows_of(rng, working + NEAR_NOON + rng.uniform(10, 15, 200) / 24, -25.0, -25.0)
-    by_night = by_day + [0.5, 0, 0, 0]
+    by_night = by_day + np.array([0.5, 0, 0, 0])
     day, night = (fit_smoothed(as_catalog(np.concatenate([quiet, r])), region) for r in (by_day, by_night))
     assert day.rate_per_day.attrs["suspected_blasts"] > 190
     assert night.rate_per_day.attrs["suspected_blasts"] == 0
