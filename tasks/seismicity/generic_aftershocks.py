@@ -1,9 +1,14 @@
-"""Published generic parameters of aftershock sequences: what is believed of a sequence before its aftershocks come."""
+"""The laws of aftershock sequences with their published parameters: what is believed before any aftershock came."""
 
 import math
 from typing import Final, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tasks.regions import AftershockRegime
+
+Floats = NDArray[np.float64]
 
 
 class Generic(NamedTuple):
@@ -30,6 +35,39 @@ class Generic(NamedTuple):
     def sigma(self, magnitude: float) -> float:
         """Return the standard deviation of `a` among sequences with this mainshock magnitude."""
         return math.sqrt(self.sigma0**2 + self.sigma1**2 * 10.0 ** -max(magnitude, 6.0))
+
+
+class Spread(NamedTuple):
+    """How p and log10(c) differ among sequences: standard deviations of normal laws about the generic values.
+
+    With 0 a parameter stays at its generic value, as in the forecasts of the USGS. The rate at one day does not
+    depend on p and hardly on c, so the three are independent beforehand.
+    """
+
+    p: float = 0.0
+    log_c: float = 0.0
+
+    def nodes(self, generic: Generic) -> tuple[Floats, Floats, Floats]:
+        """Return the nodes p (p,) and c (c,), days, and ln(prior), up to a constant, (p, c) on them."""
+        steps_p, steps_c = _steps(self.p, 15), _steps(self.log_c, 5)
+        p, c = generic.p + self.p * steps_p, generic.c * 10.0 ** (self.log_c * steps_c)
+        return p, c, -0.5 * (steps_p[:, None] ** 2 + steps_c**2)
+
+
+FIXED: Final = Spread()
+
+
+def _steps(deviation: float, n: int) -> Floats:
+    return np.linspace(-2.5, 2.5, n) if deviation > 0 else np.zeros(1)
+
+
+def omori_integral(p: Floats, c: Floats, start: float, end: float) -> Floats:
+    """Return the integral of (t + c)^-p over [start, end), for arrays of p and c that broadcast; days^(1-p)."""
+    low, high = np.log(start + c), np.log(end + c)
+    step = (1.0 - p) * (high - low)
+    # (high^(1-p) - low^(1-p)) / (1-p) without cancellation at p = 1.
+    ratio = np.where(np.abs(step) < 1e-12, 1.0, np.expm1(step) / np.where(step == 0, 1.0, step))
+    return np.asarray(np.exp((1.0 - p) * low) * (high - low) * ratio)
 
 
 def _page(a: float, p: float, sigma1: float) -> Generic:

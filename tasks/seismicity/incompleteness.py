@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
@@ -25,10 +25,11 @@ class Incompleteness(NamedTuple):
     g: float = 4.5
     h: float = 0.75
 
-    def duration_days(self, magnitude: float, floor: float) -> float:
-        """Return how long an event of `magnitude` lifts Mc above `floor`, days; 0 if it does not."""
-        days = 10.0 ** min((self.f * magnitude - self.g - floor) / self.h, 300.0)
-        return days if days > SHORTEST_DAYS else 0.0
+    def duration_days(self, magnitude: ArrayLike, floor: float) -> Floats:
+        """Return how long events of `magnitude` (...) lift Mc above `floor`, days; 0 where they do not."""
+        exponent = (self.f * np.asarray(magnitude, np.float64) - self.g - floor) / self.h
+        days = 10.0 ** np.minimum(exponent, 300.0)
+        return np.asarray(np.where(days > SHORTEST_DAYS, days, 0.0))
 
     def after(self, days: Floats, magnitude: float, floor: float) -> Floats:
         """Return Mc (...) at `days` > 0 after one event, at least `floor`."""
@@ -62,10 +63,11 @@ def completeness_at(
         At most the magnitude of the event that raises it, at least `floor`.
     """
     complete = np.full(at.shape, floor)
-    for event_day, m in zip(days, magnitude, strict=True):
-        lasts = law.duration_days(float(m), floor)
+    lasts = law.duration_days(magnitude, floor)
+    raises = lasts > 0
+    for event_day, m, last in zip(days[raises], magnitude[raises], lasts[raises], strict=True):
         since = at - event_day
-        hidden = (since > 0) & (since < lasts)
+        hidden = (since > 0) & (since < last)
         if hidden.any():
             raised = np.minimum(law.after(since[hidden], float(m), floor), m)
             complete[hidden] = np.maximum(complete[hidden], raised)
@@ -88,7 +90,7 @@ def hidden_time(
     floor, law : float, Incompleteness
         As for `completeness_at`.
     """
-    lasts = np.array([law.duration_days(float(m), floor) for m in magnitude])
+    lasts = law.duration_days(magnitude, floor)
     raises = (lasts > 0) & (days < end)
     origins, ends = days[raises], np.minimum(days + lasts, end)[raises]
     edges = np.unique(np.concatenate([origins, ends]))

@@ -1,6 +1,7 @@
 """Reasenberg-Jones: what a sequence's aftershocks say of its productivity and decay, and what is to be expected."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import poisson
 
-from tasks.seismicity.generic_aftershocks import Generic
+from tasks.seismicity.generic_aftershocks import FIXED, Generic, Spread, omori_integral
 from tasks.seismicity.incompleteness import SOUTHERN_CALIFORNIA, Incompleteness, completeness_at, hidden_time
 
 Floats = NDArray[np.float64]
@@ -19,39 +20,6 @@ A_NODES: Final = np.round(np.arange(-4.5, -0.495, 0.01), 2)
 COVERAGE: Final = 0.95
 _LN10: Final = float(np.log(10.0))
 _TEN_TO_A: Final = 10.0**A_NODES
-
-
-class Spread(NamedTuple):
-    """How p and log10(c) differ among sequences: standard deviations of normal laws about the generic values.
-
-    With 0 a parameter stays at its generic value, as in the forecasts of the USGS. The rate at one day does not
-    depend on p and hardly on c, so the three are independent beforehand.
-    """
-
-    p: float = 0.0
-    log_c: float = 0.0
-
-    def nodes(self, generic: Generic) -> tuple[Floats, Floats, Floats]:
-        """Return the nodes p (p,) and c (c,), days, and ln(prior), up to a constant, (p, c) on them."""
-        steps_p, steps_c = _steps(self.p, 15), _steps(self.log_c, 5)
-        p, c = generic.p + self.p * steps_p, generic.c * 10.0 ** (self.log_c * steps_c)
-        return p, c, -0.5 * (steps_p[:, None] ** 2 + steps_c**2)
-
-
-FIXED: Final = Spread()
-
-
-def _steps(deviation: float, n: int) -> Floats:
-    return np.linspace(-2.5, 2.5, n) if deviation > 0 else np.zeros(1)
-
-
-def omori_integral(p: Floats, c: Floats, start: float, end: float) -> Floats:
-    """Return the integral of (t + c)^-p over [start, end), for arrays of p and c that broadcast; days^(1-p)."""
-    low, high = np.log(start + c), np.log(end + c)
-    step = (1.0 - p) * (high - low)
-    # (high^(1-p) - low^(1-p)) / (1-p) without cancellation at p = 1.
-    ratio = np.where(np.abs(step) < 1e-12, 1.0, np.expm1(step) / np.where(step == 0, 1.0, step))
-    return np.asarray(np.exp((1.0 - p) * low) * (high - low) * ratio)
 
 
 class Observed(NamedTuple):
@@ -104,27 +72,35 @@ def observe(
     """
     all_days = np.concatenate([[0.0], days])
     all_magnitudes = np.concatenate([[mainshock], magnitude])
-    complete = completeness_at(days, all_days, all_magnitudes, floor, law)
+    lasts = law.duration_days(all_magnitudes, floor)
+    hides = (lasts > 0) & (all_days < days_end)
+    hiding_days, hiding = all_days[hides], all_magnitudes[hides]
+    complete = completeness_at(days, hiding_days, hiding, floor, law)
     seen = (days > 0) & (days < days_end) & (magnitude >= complete - 1e-9)
-    hidden = hidden_integral(all_days, all_magnitudes, days_end, floor, generic, spread, law)
+    # Once all is over that large events hid, the integral stays what it is: successive issue times ask for the same.
+    until = min(days_end, float((hiding_days + lasts[hides]).max(initial=0.0)))
+    hidden = _hidden(tuple(hiding_days), tuple(hiding), until, floor, generic, spread, law)
     return Observed(days_end, days[seen], hidden, floor)
 
 
-def hidden_integral(
-    days: Floats,
-    magnitude: Floats,
-    days_end: float,
+@lru_cache(maxsize=1024)
+def _hidden(
+    days: tuple[float, ...],
+    magnitude: tuple[float, ...],
+    until: float,
     floor: float,
     generic: Generic,
     spread: Spread,
     law: Incompleteness,
 ) -> Floats:
-    """Return `Observed.hidden` (p, c); arguments as for `observe`, the mainshock among the events."""
+    """Return `Observed.hidden` (p, c), read-only."""
     p, c, _ = spread.nodes(generic)
-    nodes, weight, complete = hidden_time(days, magnitude, days_end, floor, law)
+    nodes, weight, complete = hidden_time(np.array(days), np.array(magnitude), until, floor, law)
     lost = weight * (10.0 ** (-generic.b * floor) - 10.0 ** (-generic.b * complete))
     decay = np.exp(-p[:, None, None] * np.log(nodes + c[:, None]))
-    return np.asarray(decay @ lost)
+    hidden = np.asarray(decay @ lost)
+    hidden.flags.writeable = False
+    return hidden
 
 
 class Belief(NamedTuple):

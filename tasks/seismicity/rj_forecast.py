@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Sequence as Listed
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from tasks.regions import Region
 from tasks.seismicity.catalog import Events, known_at, select_events, times_in_force, to_days, training_window
 from tasks.seismicity.forecaster import HORIZONS, CatalogView
-from tasks.seismicity.generic_aftershocks import GENERIC, Generic
+from tasks.seismicity.generic_aftershocks import GENERIC, Generic, Spread
 from tasks.seismicity.geometry import Plane, on_cells
-from tasks.seismicity.incompleteness import SOUTHERN_CALIFORNIA, completeness_at
 from tasks.seismicity.kernels import cell_masses
-from tasks.seismicity.reasenberg_jones import Belief, Observed, Spread, believe, hidden_integral
+from tasks.seismicity.reasenberg_jones import Belief, believe, observe
 from tasks.seismicity.sequences import Sequence, find_sequences
 from tasks.seismicity.smoothing import background_weights, choose_smoothing, smoothed_cells
 
@@ -34,12 +33,11 @@ SPREAD: Final = Spread(p=0.1, log_c=0.3)
 
 
 @dataclass
-class _Kept:
-    """What does not change from one issue time to the next."""
+class _Map:
+    """The sum of the kernels of a sequence's events, kept from one issue time to the next."""
 
-    rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    mass: Floats | None = None
-    hidden: dict[tuple[bytes, float], Floats] = field(default_factory=dict)
+    rows: NDArray[np.int64]
+    mass: Floats
 
 
 class ReasenbergJonesForecaster:
@@ -122,17 +120,17 @@ class ReasenbergJonesForecaster:
         versions = select_events(catalog, self.region)
         enter, leave = enter[versions.row], leave[versions.row]
         counts = np.empty((times.size, len(self.horizons), self._plane.rows, self._plane.columns))
-        kept: dict[int, _Kept] = {}
+        maps: dict[int, _Map] = {}
         for i, place in enumerate(order):
             events = versions.take((enter <= i) & (i < leave))
-            counts[place] = self._counts(events, float(to_days(times[place])), kept)
+            counts[place] = self._counts(events, float(to_days(times[place])), maps)
         return self._labelled(counts, {"issue_time": times})
 
     def sequences(self, view: CatalogView) -> list[tuple[Sequence, Belief]]:
         """Return the sequences under way at the view's issue time, and what is believed of each."""
         events = select_events(view.catalog(), self.region)
         now = float(to_days(view.issue_time))
-        return [(s, self._belief(events, s, now, _Kept())) for s in self._under_way(events, now)]
+        return [(s, self._belief(events, s, now)) for s in self._under_way(events, now)]
 
     def _labelled(self, counts: Floats, times: dict[str, NDArray[np.datetime64]]) -> xr.DataArray:
         return xr.DataArray(
@@ -156,57 +154,36 @@ class ReasenbergJonesForecaster:
         found = find_sequences(events, self.region.magnitude_completeness, now)
         return [s for s in found if math.isinf(s.end)]
 
-    def _counts(self, events: Events, now: float, kept: dict[int, _Kept]) -> Floats:
-        """Return expected counts (horizon, lat, lon); `kept` carries over what later issue times can use."""
+    def _counts(self, events: Events, now: float, maps: dict[int, _Map]) -> Floats:
+        """Return expected counts (horizon, lat, lon); `maps` carries over what later issue times can use."""
         horizons = np.array(self.horizons, np.float64)
         counts = horizons[:, None, None] * self.background.values
         for sequence in self._under_way(events, now):
-            memory = kept.setdefault(int(events.row[sequence.mainshock]), _Kept())
-            belief = self._belief(events, sequence, now, memory)
+            belief = self._belief(events, sequence, now)
             age = now - events.days[sequence.mainshock]
             completeness = self.region.magnitude_completeness
             expected = [belief.expected(age, age + h, completeness) for h in self.horizons]
-            share = self._share(events, sequence, memory)
+            share = self._share(events, sequence, maps)
             counts = counts + np.array(expected)[:, None, None] * share
         return np.asarray(counts)
 
-    def _belief(self, events: Events, sequence: Sequence, now: float, memory: _Kept) -> Belief:
+    def _belief(self, events: Events, sequence: Sequence, now: float) -> Belief:
         start, mainshock = events.days[sequence.mainshock], float(events.magnitude[sequence.mainshock])
         days, magnitude = events.days[sequence.members] - start, events.magnitude[sequence.members]
         floor = self.region.magnitude_completeness
-        lasts = np.array(
-            [SOUTHERN_CALIFORNIA.duration_days(m, floor) for m in (mainshock, *magnitude.tolist())]
-        )
-        raises = np.flatnonzero(lasts > 0)
-        all_days = np.concatenate([[0.0], days])[raises]
-        all_magnitudes = np.concatenate([[mainshock], magnitude])[raises]
-        age = now - start
-        hidden_until = min(age, float((all_days + lasts[raises]).max(initial=0.0)))
-        key = (np.concatenate([all_days, all_magnitudes]).tobytes(), hidden_until)
-        if key not in memory.hidden:
-            hidden = hidden_integral(
-                all_days, all_magnitudes, hidden_until, floor, self.generic, self.spread, SOUTHERN_CALIFORNIA
-            )
-            memory.hidden = {key: hidden}
-        complete = completeness_at(days, all_days, all_magnitudes, floor)
-        seen = (days > 0) & (magnitude >= complete - 1e-9)
-        observed = Observed(age, days[seen], memory.hidden[key], floor)
+        observed = observe(days, magnitude, mainshock, now - start, floor, self.generic, self.spread)
         return believe(self.generic, mainshock, observed, self.spread)
 
-    def _share(self, events: Events, sequence: Sequence, memory: _Kept) -> Floats:
+    def _share(self, events: Events, sequence: Sequence, maps: dict[int, _Map]) -> Floats:
         """Return where the sequence's events are expected (lat, lon); what falls outside the box is lost."""
-        rows = events.row[sequence.members]
-        total = memory.mass if memory.mass is not None else self._mass(events, np.array([sequence.mainshock]))
-        if memory.mass is None:
-            total = MAINSHOCK_WEIGHT * total
-        came = sequence.members[~np.isin(rows, memory.rows)]
-        went = np.setdiff1d(memory.rows, rows)
-        if went.size:  # a version was revised: sums cannot be taken back, their rows are gone
-            memory.rows, memory.mass = np.empty(0, np.int64), None
-            return self._share(events, sequence, memory)
-        memory.mass = total + self._mass(events, came) if came.size else total
-        memory.rows = rows
-        return np.asarray(memory.mass / (MAINSHOCK_WEIGHT + rows.size))
+        key, rows = int(events.row[sequence.mainshock]), events.row[sequence.members]
+        kept = maps.get(key)
+        if kept is None or np.setdiff1d(kept.rows, rows).size:  # a version was revised: begin anew
+            first = MAINSHOCK_WEIGHT * self._mass(events, np.array([sequence.mainshock]))
+            kept = _Map(np.empty(0, np.int64), first)
+        came = sequence.members[~np.isin(rows, kept.rows)]
+        maps[key] = _Map(rows, kept.mass + self._mass(events, came) if came.size else kept.mass)
+        return np.asarray(maps[key].mass / (MAINSHOCK_WEIGHT + rows.size))
 
     def _mass(self, events: Events, chosen: NDArray[np.int64]) -> Floats:
         scale = (0.5 + 0.01 * 10.0 ** (0.5 * events.magnitude[chosen])) ** 2

@@ -12,9 +12,9 @@ from scipy.integrate import quad
 from scipy.stats import poisson
 
 from tasks.regions import AftershockRegime
-from tasks.seismicity.generic_aftershocks import GENERIC, Generic
+from tasks.seismicity.generic_aftershocks import GENERIC, Generic, Spread, omori_integral
 from tasks.seismicity.incompleteness import Incompleteness
-from tasks.seismicity.reasenberg_jones import A_NODES, Belief, Spread, believe, observe, omori_integral
+from tasks.seismicity.reasenberg_jones import A_NODES, Belief, believe, observe
 
 
 class Published(NamedTuple):
