@@ -19,6 +19,7 @@ from tasks.regions import Region, TimeWindow, load_region
 from tasks.seismicity import b_positive, b_value, magnitude_of_completeness
 from tasks.seismicity.blasts import suspected_blasts
 from tasks.seismicity.catalog import to_days
+from tasks.seismicity.completeness_maps import completeness_in_time, completeness_on_cells
 from tasks.seismicity.completeness_methods import Method
 from tasks.seismicity.declustering import nearest_neighbours
 from tasks.seismicity.generic_aftershocks import GENERIC
@@ -44,7 +45,8 @@ def measure(settings: Settings) -> Measured:
     region = load_region("ridgecrest", settings.conf_dir)
     scedc = _read(region, settings.archive, "scedc", ("1994-01-01", "1998-01-01"))
     comcat = _read(region, settings.archive, "comcat", None)
-    figures, rows = {}, []
+    recent = _read(region, settings.archive, "scedc", ("2006-01-01", "2017-01-01"))
+    figures, rows = _in_space_and_time(recent, region), []
     listings = {
         "SCEDC 2006-2016": _magnitudes(
             _read(region, settings.archive, "scedc", ("2006-01-01", "2017-01-01"))
@@ -100,6 +102,26 @@ def _magnitudes(events: xr.Dataset) -> np.ndarray:
 
 def _tenths(magnitude: np.ndarray) -> np.ndarray:
     return np.round(np.floor(magnitude / 0.1 + 0.5 + 1e-9) * 0.1, 1)
+
+
+def _in_space_and_time(events: xr.Dataset, region: Region) -> dict[str, float]:
+    """Return the range of completeness over samples of 2,000 successive events, and over cells."""
+    events = events.isel(
+        event=np.flatnonzero(
+            np.isfinite(events["magnitude"].values) & (events["event_type"].values == "earthquake")
+        )
+    )
+    magnitude, figures = _tenths(events["magnitude"].values), {}
+    places = events["latitude"].values, events["longitude"].values
+    for method in METHODS:
+        running = completeness_in_time(events["origin_time"].values, magnitude, method, events=2000)
+        mapped = completeness_on_cells(*places, magnitude, region, method)
+        for name, found in (("in_time", running), ("on_cells", mapped)):
+            for q in (0.05, 0.5, 0.95):
+                figures[f"mc_{name}.{method}.q{q:g}"] = float(found["completeness"].quantile(q))
+            figures[f"mc_{name}.{method}.error"] = float(found["standard_error"].median())
+    figures["mc_on_cells.cells"] = float(mapped["completeness"].count())
+    return figures
 
 
 def _blasts(events: xr.Dataset, region: Region) -> dict[str, float]:
