@@ -1,41 +1,95 @@
-"""Scoring: windows, likelihoods, information gain, consistency and reliability, the same for every forecaster."""
+"""Scoring: windows, likelihoods, information gain, CSEP tests, alarms and controls, the same for every forecaster."""
 
+from tasks.scoring.alarms import Molchan, molchan
+from tasks.scoring.bootstrap import (
+    Equivalence,
+    block_bootstrap,
+    block_draws,
+    bootstrap_p_value,
+    equivalence,
+    holm,
+    interval,
+    sequence_draws,
+    sequence_labels,
+)
+from tasks.scoring.catalogs import SimulatedCatalogs, catalog_tests, compare_catalog_tests
 from tasks.scoring.config import ScoringConfig, load_scoring
-from tasks.scoring.consistency import NTest, n_test
+from tasks.scoring.consistency import ConsistencyTest, NTest, n_test
+from tasks.scoring.controls import ShuffleControl, label_shuffle, leaking, refuse_future
+from tasks.scoring.court import Court, CourtRow, court
+from tasks.scoring.gridded import (
+    Draws,
+    conditional_likelihood_test,
+    fixed_draws,
+    likelihood_test,
+    magnitude_test,
+    poisson_draws,
+    spatial_test,
+)
 from tasks.scoring.likelihood import (
     Gain,
     PairedTest,
-    block_bootstrap,
     information_gain,
     negative_binomial_log_likelihood,
     poisson_log_likelihood,
     t_test,
     w_test,
 )
+from tasks.scoring.power import number_power, simulated_power
 from tasks.scoring.reliability import Bin, brier_score, probability_of_event, reliability, wilson_interval
 from tasks.scoring.scorecard import ModelScore, Scorecard, scorecard
 from tasks.scoring.windows import issue_times, observed_counts
 
 __all__ = [
     "Bin",
+    "ConsistencyTest",
+    "Court",
+    "CourtRow",
+    "Draws",
+    "Equivalence",
     "Gain",
     "ModelScore",
+    "Molchan",
     "NTest",
     "PairedTest",
     "Scorecard",
     "ScoringConfig",
+    "ShuffleControl",
+    "SimulatedCatalogs",
     "block_bootstrap",
+    "block_draws",
+    "bootstrap_p_value",
     "brier_score",
+    "catalog_tests",
+    "compare_catalog_tests",
+    "conditional_likelihood_test",
+    "court",
+    "equivalence",
+    "fixed_draws",
+    "holm",
     "information_gain",
+    "interval",
     "issue_times",
+    "label_shuffle",
+    "leaking",
+    "likelihood_test",
     "load_scoring",
+    "magnitude_test",
+    "molchan",
     "n_test",
     "negative_binomial_log_likelihood",
+    "number_power",
     "observed_counts",
+    "poisson_draws",
     "poisson_log_likelihood",
     "probability_of_event",
+    "refuse_future",
     "reliability",
     "scorecard",
+    "sequence_draws",
+    "sequence_labels",
+    "simulated_power",
+    "spatial_test",
     "t_test",
     "w_test",
     "wilson_interval",
