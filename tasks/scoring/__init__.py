@@ -15,7 +15,17 @@ from tasks.scoring.bootstrap import (
 from tasks.scoring.catalogs import SimulatedCatalogs, catalog_tests, compare_catalog_tests
 from tasks.scoring.config import ScoringConfig, load_scoring
 from tasks.scoring.consistency import ConsistencyTest, NTest, n_test
-from tasks.scoring.controls import ShuffleControl, label_shuffle, leaking, refuse_future
+from tasks.scoring.controls import (
+    Forecast,
+    LeakControl,
+    ShuffleControl,
+    busiest_times,
+    label_shuffle,
+    leaking,
+    refuse_future,
+    refuse_leaks,
+    without_future,
+)
 from tasks.scoring.court import Court, CourtRow, court
 from tasks.scoring.gridded import (
     Draws,
@@ -35,6 +45,8 @@ from tasks.scoring.likelihood import (
     t_test,
     w_test,
 )
+from tasks.scoring.magnitudes import MagnitudeBins, magnitude_bins
+from tasks.scoring.plain import plain
 from tasks.scoring.power import number_power, simulated_power
 from tasks.scoring.reliability import Bin, brier_score, probability_of_event, reliability, wilson_interval
 from tasks.scoring.scorecard import ModelScore, Scorecard, scorecard
@@ -47,7 +59,10 @@ __all__ = [
     "CourtRow",
     "Draws",
     "Equivalence",
+    "Forecast",
     "Gain",
+    "LeakControl",
+    "MagnitudeBins",
     "ModelScore",
     "Molchan",
     "NTest",
@@ -60,6 +75,7 @@ __all__ = [
     "block_draws",
     "bootstrap_p_value",
     "brier_score",
+    "busiest_times",
     "catalog_tests",
     "compare_catalog_tests",
     "conditional_likelihood_test",
@@ -74,16 +90,19 @@ __all__ = [
     "leaking",
     "likelihood_test",
     "load_scoring",
+    "magnitude_bins",
     "magnitude_test",
     "molchan",
     "n_test",
     "negative_binomial_log_likelihood",
     "number_power",
     "observed_counts",
+    "plain",
     "poisson_draws",
     "poisson_log_likelihood",
     "probability_of_event",
     "refuse_future",
+    "refuse_leaks",
     "reliability",
     "scorecard",
     "sequence_draws",
@@ -93,4 +112,5 @@ __all__ = [
     "t_test",
     "w_test",
     "wilson_interval",
+    "without_future",
 ]

@@ -59,7 +59,8 @@ def molchan(alarm: Floats, reference: Floats, counts: Counts) -> Molchan:
         raise ValueError("expected positive reference rates and alarm values without NaN")
     levels, index = np.unique(alarm.ravel(), return_inverse=True)
     size = levels.size
-    cost = np.bincount(index, weights=reference.ravel(), minlength=size)[::-1] / reference.sum()
+    cost = np.bincount(index, weights=reference.ravel(), minlength=size)[::-1]
+    cost = cost / cost.sum()
     hits = np.bincount(index, weights=counts.ravel(), minlength=size)[::-1]
     n = float(hits.sum())
     occupied = np.concatenate([[0.0], np.cumsum(cost)])

@@ -1,6 +1,6 @@
 """Controls: results that must vanish when labels are shuffled, and leaks that must be refused."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -17,6 +17,7 @@ Forecast = Callable[[CubeData, Times], xr.DataArray]
 
 # Sums in another order differ in the last digits; a value from the future differs in the first.
 RELATIVE: Final = 1e-3
+LEAK_SHARE: Final = 0.1
 
 
 class ShuffleControl(NamedTuple):
@@ -128,6 +129,53 @@ def refuse_future(
             )
         worst = max(worst, change)
     return worst
+
+
+class LeakControl(NamedTuple):
+    """What the leak control saw.
+
+    Attributes
+    ----------
+    issue_times : list of str
+        When it looked.
+    largest_change : dict of str to float
+        By forecaster, relative to the rate: rounding.
+    injected_refused : bool
+        Whether a leak put in on purpose was refused; else the control is blind and its silence says nothing.
+    """
+
+    issue_times: list[str]
+    largest_change: dict[str, float]
+    injected_refused: bool
+
+
+def refuse_leaks(
+    forecasts: Mapping[str, Forecast],
+    cube: CubeData,
+    issue_times: Sequence[np.datetime64],
+    reference: Forecast,
+) -> LeakControl:
+    """Refuse any of `forecasts` that reads the future, and prove the control on `reference` with a leak put in.
+
+    Raises
+    ------
+    LeakError
+        If a forecaster reads the future.
+    """
+    changes = {name: refuse_future(name, f, cube, issue_times) for name, f in forecasts.items()}
+    try:
+        refuse_future("reference with a leak", leaking(reference, LEAK_SHARE), cube, issue_times)
+        refused = False  # no event follows these issue times, or the control is blind
+    except LeakError:
+        refused = True
+    return LeakControl([str(t)[:19] for t in issue_times], changes, refused)
+
+
+def busiest_times(counts: xr.DataArray, number: int) -> list[np.datetime64]:
+    """Return the issue times of the `number` windows with most events, in order: where a leak shows most."""
+    events = counts.sum(("lat", "lon"))
+    chosen = np.sort(np.argsort(-events.values, kind="stable")[:number])
+    return list(events["issue_time"].values[chosen])
 
 
 def leaking(forecast: Forecast, share: float) -> Forecast:

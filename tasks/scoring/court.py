@@ -20,6 +20,7 @@ from tasks.scoring.gridded import (
     spatial_test,
 )
 from tasks.scoring.inputs import checked
+from tasks.scoring.magnitudes import MagnitudeBins
 from tasks.scoring.plain import plain
 from tasks.scoring.power import number_power, simulated_power
 
@@ -81,7 +82,7 @@ def court(
     counts: Mapping[int, xr.DataArray],
     config: ScoringConfig,
     models: Sequence[str],
-    magnitudes: tuple[Floats, Counts] | None = None,
+    magnitudes: MagnitudeBins | None = None,
 ) -> Court:
     """Try `models` on the same events and the same number of simulations.
 
@@ -91,8 +92,8 @@ def court(
         As in `scorecard`.
     models : sequence of str
         Which of the models; tests by simulation are not for every ablation.
-    magnitudes : (array (magnitude,), int array (magnitude,)), optional
-        Expected shares of the magnitude bins, the same for all models, and observed counts.
+    magnitudes : MagnitudeBins, optional
+        Of the law that all models share.
 
     Raises
     ------
@@ -110,9 +111,9 @@ def court(
                 table[name], table[config.reference], table[config.long_term], observed, config
             )
     magnitude = None
-    if magnitudes is not None and magnitudes[1].sum() > 0:
-        n = int(magnitudes[1].sum())
-        magnitude = magnitude_test(*magnitudes, fixed_draws(n, config.simulations, config.seed))
+    if magnitudes is not None and magnitudes.observed.any():
+        draws = fixed_draws(int(magnitudes.observed.sum()), config.simulations, config.seed)
+        magnitude = magnitude_test(magnitudes.expected, magnitudes.observed, draws)
     return Court(config.simulations, config.significance, rows, magnitude)
 
 
