@@ -88,7 +88,7 @@ def write_scorecard_page(card: Row, folder: Path) -> Path:
 
 
 def _shortest(card: Row) -> str:
-    return min(card["scores"][card["rules"]["reference"]], key=int)
+    return str(min(card["scores"][card["rules"]["reference"]], key=int))
 
 
 def _question(title: str, answer: str, figure: Path) -> list[str]:
@@ -128,8 +128,8 @@ def _gain(card: Row, horizon: str, figures: Path) -> list[str]:
         if name in card["court"]["rows"]
     ]
     closing = (
-        f"A small number in the column p (Holm) says that a model differs from ETAS; a small one in the column after it "
-        f"says that it is practically equal (within {margin:g} nats per event). Neither small: the data cannot tell."
+        "A small number in the column p (Holm) says that a model differs from ETAS; a small one in the column after "
+        f"it says that it is practically equal (within {margin:g} nats per event). Neither small: the data cannot tell."
     )
     return [
         *_question(
@@ -150,9 +150,9 @@ def _tests(main: Mapping[str, Row], rows: Mapping[str, Row]) -> dict[str, dict[s
     """Return the tests as the figure reads them; the number test is the scorecard's, with the model's own law."""
 
     def number(row: Row) -> float:
-        return min(1.0, 2.0 * min(row["n_test"]["delta1"], row["n_test"]["delta2"]))
+        return min(1.0, 2.0 * float(min(row["n_test"]["delta1"], row["n_test"]["delta2"])))
 
-    tests = {
+    tests: dict[str, dict[str, Row]] = {
         "N (how many)": {
             name: {"p_value": number(main[name]), "power": rows[name]["power"].get("N")} for name in rows
         }
@@ -183,8 +183,8 @@ def _sequence_words(row: Row) -> str:
         return "No event in the test period."
     return (
         f"The {row['n_events']} events form {row['n_sequences']} sequences; the largest holds "
-        f"{row['largest_sequence']:.0%} of them. A gain that rises in one step was earned in one sequence, and the interval "
-        "by sequences is the one to believe."
+        f"{row['largest_sequence']:.0%} of them. A gain that rises in one step was earned in one sequence, and the "
+        "interval by sequences is the one to believe."
     )
 
 
@@ -204,8 +204,8 @@ def _consistency_words(card: Row, rows: Mapping[str, Row], horizon: str) -> str:
     return (
         f"{court['simulations']:,} simulated catalogs for every test and model. Rejected at {court['significance']:g}: "
         f"{'; '.join(rejected) or 'none'}. L, CL and S take events as independent given the rates, which "
-        "aftershocks inside a window are not, so they reject too often. Passing is not skill: the grey number is how often a "
-        "test with as many events would reject the long-term rate if the model were right."
+        "aftershocks inside a window are not, so they reject too often. Passing is not skill: the grey number is how "
+        "often a test with as many events would reject the long-term rate if the model were right."
     )
 
 
@@ -231,8 +231,8 @@ def _molchan_words(rows: Mapping[str, Row], reference: str) -> str:
     ]
     return (
         f"Area skill, 0.5 for alarms no better than {reference}: {', '.join(parts)}. An alarm costs the events that "
-        f"{reference} expects under it, so there is no credit for warning after a mainshock. Bins are switched on in the "
-        "order of model rate over reference rate."
+        f"{reference} expects under it, so there is no credit for warning after a mainshock. Bins are switched on in "
+        "the order of model rate over reference rate."
     )
 
 
@@ -248,7 +248,7 @@ def _control_words(card: Row, rows: Mapping[str, Row]) -> str:
         name for name, row in rows.items() if row["shuffle"] is not None and row["shuffle"]["p_value"] >= 0.05
     ]
     return (
-        f"With the future taken away at {', '.join(t[:10] for t in leaks['issue_times'])} no forecast changed by more than "
-        f"{worst:.1e} of itself, {proof}. With windows exchanged the gain over the long-term rate should fall to the grey bar; "
-        f"it is not told from it for {', '.join(survivors) or 'no model'}, which then say where, not when."
+        f"With the future taken away at {', '.join(t[:10] for t in leaks['issue_times'])} no forecast changed by more "
+        f"than {worst:.1e} of itself, {proof}. With windows exchanged the gain over the long-term rate should fall to "
+        f"the grey bar; it is not told from it for {', '.join(survivors) or 'no model'}, which then say where, not when."
     )

@@ -74,8 +74,9 @@ def sequence_draws(
     """Return the IGPE (draw,) of resampled earthquake sequences, how many there are, and the largest's share of events.
 
     A sequence keeps all its events, however many windows it spans; windows of one sequence are not independent.
-    The difference of expected numbers N_A - N_B belongs to the period and is the same in every draw.
-    Empty with fewer than two sequences.
+    Each comes a Poisson number of times in a draw, with mean 1: how many sequences a period has is chance too, and
+    the difference of expected numbers N_A - N_B, which belongs to the period, is shared by as many events.
+    Draws without an event are left out; empty with fewer than two sequences.
 
     Parameters
     ----------
@@ -92,8 +93,10 @@ def sequence_draws(
     if events.size < 2:
         return np.empty(0), int(events.size), float(events.size)
     excess = float(rates.sum() - reference.sum())
-    chosen = np.random.default_rng(seed).integers(0, events.size, size=(draws, events.size))
-    found = (total[chosen].sum(axis=1) - excess) / events[chosen].sum(axis=1)
+    times = np.random.default_rng(seed).poisson(1.0, size=(draws, events.size)).astype(np.float64)
+    drawn = times @ events
+    some = drawn > 0
+    found = ((times @ total)[some] - excess) / drawn[some]
     return found, int(events.size), float(events.max() / events.sum())
 
 
