@@ -249,6 +249,6 @@ def _control_words(card: Row, rows: Mapping[str, Row]) -> str:
     ]
     return (
         f"With the future taken away at {', '.join(t[:10] for t in leaks['issue_times'])} no forecast changed by more "
-        f"than {worst:.1e} of itself, {proof}. With windows exchanged the gain over the long-term rate should fall to "
-        f"the grey bar; it is not told from it for {', '.join(survivors) or 'no model'}, which then say where, not when."
+        f"than {worst:.1e} of itself, {proof}. With windows exchanged the gain over the long-term rate should "
+        f"fall to the grey bar; it is not told from it for {', '.join(survivors) or 'no model'}: such a model says where, not when."
     )
