@@ -90,13 +90,8 @@ def _network_rates(
 
 def _dispersion(forecasters: Iterable[tuple[Bundle, Sequence[str]]], baselines: Baselines) -> Dispersion:
     """Return what the networks state of the spread of counts, by model and horizon; baselines state Poisson's."""
-    return {
-        NetworkForecaster(bundle, baselines.etas, without).name: dict(
-            zip(bundle.card.spec.horizons, bundle.card.dispersion, strict=True)
-        )
-        for bundle, without in forecasters
-        if bundle.card.dispersion
-    }
+    networks = [NetworkForecaster(bundle, baselines.etas, without) for bundle, without in forecasters]
+    return {network.name: network.dispersion for network in networks if network.dispersion}
 
 
 def _by_horizon(rates: Rates, windows: Windows) -> dict[int, xr.DataArray]:

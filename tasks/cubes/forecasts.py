@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -45,6 +46,14 @@ class StoredForecast(BaseModel):
     sha256: str = Field(description="hash of the manifest and the forecast's values")
 
 
+class IssuedForecast(NamedTuple):
+    """A stored forecast as read back: its values, what made it, and the hash that it was stored under."""
+
+    forecast: xr.Dataset
+    manifest: ForecastManifest
+    sha256: str
+
+
 def write_forecast(root: Path, forecast: xr.Dataset, manifest: ForecastManifest) -> StoredForecast:
     """Write `forecast` to `root`/<region>/<issue time>_<hash>/ in one step, and return where it is.
 
@@ -79,8 +88,8 @@ def write_forecast(root: Path, forecast: xr.Dataset, manifest: ForecastManifest)
     return StoredForecast(path=str(folder), sha256=sha256)
 
 
-def read_forecast(folder: Path) -> tuple[xr.Dataset, ForecastManifest]:
-    """Return a stored forecast and its manifest.
+def read_forecast(folder: Path) -> IssuedForecast:
+    """Return a stored forecast, its manifest and its hash.
 
     Raises
     ------
@@ -97,7 +106,7 @@ def read_forecast(folder: Path) -> tuple[xr.Dataset, ForecastManifest]:
         raise ValueError(
             f"{folder}: expected the content hash {expected}, found {found}; it was changed after issue"
         )
-    return forecast, manifest
+    return IssuedForecast(forecast, manifest, expected)
 
 
 def _hash(forecast: xr.Dataset, manifest: ForecastManifest) -> str:

@@ -13,6 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
 PALETTE = {"poisson": "#9a9a9a", "smoothed": "#b79b5b", "etas": "#222222"}
 STYLE: dict[Any, Any] = {
@@ -135,4 +136,7 @@ def gain_through_time(
         upper.legend(frameon=False, ncols=4)
         lower.bar(counts.issue_time, counts.values, width=np.timedelta64(horizon, "D"), color="#888")
         lower.set(ylabel=f"events\nin {horizon} d")
+        locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
+        lower.xaxis.set_major_locator(locator)
+        lower.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
         return save(path)

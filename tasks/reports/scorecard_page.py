@@ -120,7 +120,9 @@ def _gain(card: Row, horizon: str, figures: Path) -> list[str]:
             "95 %, blocks of windows": _span(row["low"], row["high"]),
             "95 %, sequences": _span(row["low_sequences"], row["high_sequences"]),
             "p (Holm)": _number(row["p_holm"], ".3f"),
-            f"p that it exceeds ±{margin:g}": _number(row["equivalence"]["p_value"], ".3f"),
+            f"p that it exceeds ±{margin:g}": _number(
+                None if name == reference else row["equivalence"]["p_value"], ".3f"
+            ),
             "share of ETAS's edge": _number(row["share_of_edge"], ".0%"),
         }
         for name, by in card["scores"].items()

@@ -10,7 +10,6 @@ from tasks.scoring.bootstrap import (
     holm,
     interval,
     sequence_draws,
-    sequence_labels,
 )
 from tasks.scoring.catalogs import SimulatedCatalogs, catalog_tests, compare_catalog_tests
 from tasks.scoring.config import ScoringConfig, load_scoring
@@ -36,6 +35,7 @@ from tasks.scoring.gridded import (
     poisson_draws,
     spatial_test,
 )
+from tasks.scoring.issued import LogScore, StoreScore, score_log, score_store
 from tasks.scoring.likelihood import (
     Gain,
     PairedTest,
@@ -48,11 +48,22 @@ from tasks.scoring.likelihood import (
 from tasks.scoring.magnitudes import MagnitudeBins, magnitude_bins
 from tasks.scoring.plain import plain
 from tasks.scoring.power import number_power, simulated_power
+from tasks.scoring.prospective import (
+    LOG_NAME,
+    ModelWindow,
+    ScoredWindow,
+    apart,
+    append_log,
+    read_log,
+    score_window,
+)
 from tasks.scoring.reliability import Bin, brier_score, probability_of_event, reliability, wilson_interval
 from tasks.scoring.scorecard import ModelScore, Scorecard, scorecard
+from tasks.scoring.sequences import sequence_labels, sequences
 from tasks.scoring.windows import issue_times, observed_counts
 
 __all__ = [
+    "LOG_NAME",
     "Bin",
     "ConsistencyTest",
     "Court",
@@ -62,15 +73,21 @@ __all__ = [
     "Forecast",
     "Gain",
     "LeakControl",
+    "LogScore",
     "MagnitudeBins",
     "ModelScore",
+    "ModelWindow",
     "Molchan",
     "NTest",
     "PairedTest",
     "Scorecard",
+    "ScoredWindow",
     "ScoringConfig",
     "ShuffleControl",
     "SimulatedCatalogs",
+    "StoreScore",
+    "apart",
+    "append_log",
     "block_bootstrap",
     "block_draws",
     "bootstrap_p_value",
@@ -101,12 +118,17 @@ __all__ = [
     "poisson_draws",
     "poisson_log_likelihood",
     "probability_of_event",
+    "read_log",
     "refuse_future",
     "refuse_leaks",
     "reliability",
+    "score_log",
+    "score_store",
+    "score_window",
     "scorecard",
     "sequence_draws",
     "sequence_labels",
+    "sequences",
     "simulated_power",
     "spatial_test",
     "t_test",

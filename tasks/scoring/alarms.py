@@ -21,9 +21,10 @@ class Molchan(NamedTuple):
     area_skill : float
         Area above the curve: 1/2 for alarms no better than the reference, 1 for perfect ones. NaN without events.
     deviation : float
-        Standard deviation of the area skill if the reference is right.
+        Standard deviation of the area skill if the reference is right and sequences are independent.
     p_value : float
-        One-sided: how often the reference, if right, gives an area skill as high (normal approximation).
+        One-sided: how often the reference, if right, gives an area skill as high (Student's t, as many degrees of
+        freedom as there are sequences less one). NaN with fewer than two.
     """
 
     occupied: Floats
@@ -33,7 +34,7 @@ class Molchan(NamedTuple):
     p_value: float
 
 
-def molchan(alarm: Floats, reference: Floats, counts: Counts) -> Molchan:
+def molchan(alarm: Floats, reference: Floats, counts: Counts, labels: Counts | None = None) -> Molchan:
     """Return Molchan's curve of `alarm` against `reference`.
 
     The measure of what an alarm costs is the number of events that the reference expects under it, so a reference
@@ -49,6 +50,10 @@ def molchan(alarm: Floats, reference: Floats, counts: Counts) -> Molchan:
         Expected counts, positive.
     counts : int array of that shape
         Observed.
+    labels : int array of that shape, optional
+        The sequence of each bin with events, as `sequence_labels` gives them. Events of one sequence are not
+        independent even given a clustered reference, which cannot see the mainshock; without labels they count as
+        independent.
 
     Raises
     ------
@@ -71,7 +76,17 @@ def molchan(alarm: Floats, reference: Floats, counts: Counts) -> Molchan:
     middle = 0.5 * (occupied[:-1] + occupied[1:])
     skill = 1.0 - float(hits @ middle) / n
     deviation = math.sqrt(max(0.0, float(cost @ (middle - 0.5) ** 2)) / n)
-    p_value = float(stats.norm.sf((skill - 0.5) / deviation)) if deviation > 0 else 1.0
+    freedom = math.inf
+    if labels is not None:
+        hit = counts > 0
+        _, sequence = np.unique(labels[hit], return_inverse=True)
+        place = 0.5 - middle[levels.size - 1 - index.reshape(counts.shape)[hit]]
+        by_sequence = np.bincount(sequence, weights=counts[hit] * place)
+        deviation = max(deviation, float(np.sqrt(np.sum(by_sequence**2))) / n)
+        freedom = by_sequence.size - 1
+    p_value = math.nan if freedom < 1 else 1.0
+    if freedom >= 1 and deviation > 0:
+        p_value = float(stats.t.sf((skill - 0.5) / deviation, freedom))
     return Molchan(occupied, missed, skill, deviation, p_value)
 
 

@@ -6,7 +6,6 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from tasks.scoring.likelihood import Gain
 
@@ -48,35 +47,16 @@ def interval(draws: Floats, confidence: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def sequence_labels(counts: Counts, reach: tuple[int, int, int]) -> NDArray[np.int64]:
-    """Return which earthquake sequence each bin with events belongs to, 0 where there is none.
-
-    Two bins with events are of one sequence if they are at most `reach` steps apart on every axis, and so on from
-    bin to bin (single link).
-
-    Parameters
-    ----------
-    counts : int array (issue_time, lat, lon)
-        Observed in windows without gaps between them.
-    reach : three ints, 1 or more
-        Windows, rows and columns.
-    """
-    hit = counts > 0
-    # Boxes of `reach` bins touch exactly if the bins that they were drawn around are within reach.
-    grown = ndimage.maximum_filter(hit.astype(np.uint8), size=reach, mode="constant")
-    labels, _ = ndimage.label(grown, structure=np.ones((3, 3, 3)))
-    return np.where(hit, labels, 0).astype(np.int64)
-
-
 def sequence_draws(
     rates: Floats, reference: Floats, counts: Counts, labels: NDArray[np.int64], draws: int, seed: int
 ) -> tuple[Floats, int, float]:
     """Return the IGPE (draw,) of resampled earthquake sequences, how many there are, and the largest's share of events.
 
-    A sequence keeps all its events, however many windows it spans; windows of one sequence are not independent.
-    Each comes a Poisson number of times in a draw, with mean 1: how many sequences a period has is chance too, and
-    the difference of expected numbers N_A - N_B, which belongs to the period, is shared by as many events.
-    Draws without an event are left out; empty with fewer than two sequences.
+    A sequence keeps all its events, however many windows it spans, since windows of one sequence are not independent,
+    and what the models expected of its neighbourhood: the rate that a clustering model raises there came with it. The
+    difference of expected numbers everywhere else is the same in every draw. Each sequence comes a Poisson number of
+    times, with mean 1: how many a period has is chance too. Draws without an event are left out; empty with fewer than
+    two sequences.
 
     Parameters
     ----------
@@ -86,18 +66,20 @@ def sequence_draws(
         As `sequence_labels` gives them.
     """
     hit = counts > 0
-    _, sequence = np.unique(labels[hit], return_inverse=True)
-    at_events = counts[hit] * (np.log(rates[hit]) - np.log(reference[hit]))
-    total = np.bincount(sequence, weights=at_events)
-    events = np.bincount(sequence, weights=counts[hit])
-    if events.size < 2:
-        return np.empty(0), int(events.size), float(events.size)
-    excess = float(rates.sum() - reference.sum())
-    times = np.random.default_rng(seed).poisson(1.0, size=(draws, events.size)).astype(np.float64)
-    drawn = times @ events
-    some = drawn > 0
-    found = ((times @ total)[some] - excess) / drawn[some]
-    return found, int(events.size), float(events.max() / events.sum())
+    size = int(labels.max(initial=0)) + 1
+    log_ratio = counts[hit] * (np.log(rates[hit]) - np.log(reference[hit]))
+    events = np.bincount(labels[hit], weights=counts[hit], minlength=size)
+    excess = np.bincount(labels.ravel(), weights=(rates - reference).ravel(), minlength=size)
+    total = np.bincount(labels[hit], weights=log_ratio, minlength=size) - excess
+    own = events > 0
+    number = int(own.sum())
+    if number < 2:
+        return np.empty(0), number, float(number)
+    elsewhere = float(excess[~own].sum())
+    times = np.random.default_rng(seed).poisson(1.0, size=(draws, number)).astype(np.float64)
+    drawn = times @ events[own]
+    found = ((times @ total[own]) - elsewhere)[drawn > 0] / drawn[drawn > 0]
+    return found, number, float(events.max() / events.sum())
 
 
 class Equivalence(NamedTuple):

@@ -23,6 +23,7 @@ from tasks.scoring.inputs import checked
 from tasks.scoring.magnitudes import MagnitudeBins
 from tasks.scoring.plain import plain
 from tasks.scoring.power import number_power, simulated_power
+from tasks.scoring.sequences import sequences
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -106,9 +107,10 @@ def court(
         for name in (*models, config.reference, config.long_term):
             if name not in table:
                 raise ValueError(f"horizon {horizon}: expected the model {name!r}, found {sorted(table)}")
+        labels = sequences(counts[horizon], horizon, config)
         for name in models:
             rows[name][horizon] = _row(
-                table[name], table[config.reference], table[config.long_term], observed, config
+                table[name], table[config.reference], table[config.long_term], observed, labels, config
             )
     magnitude = None
     if magnitudes is not None and magnitudes.observed.any():
@@ -118,7 +120,12 @@ def court(
 
 
 def _row(
-    rates: Floats, reference: Floats, long_term: Floats, counts: Counts, config: ScoringConfig
+    rates: Floats,
+    reference: Floats,
+    long_term: Floats,
+    counts: Counts,
+    labels: Counts,
+    config: ScoringConfig,
 ) -> CourtRow:
     n, seed = int(counts.sum()), config.seed
     tests: dict[str, ConsistencyTest] = {}
@@ -135,7 +142,7 @@ def _row(
         power["S"] = simulated_power("S", rates.sum(axis=0), long_term.sum(axis=0), n, fewer, seed, level)
     # A bin that the reference thinks impossible has no event (`checked` refuses one): its alarms cost nothing.
     floor = np.maximum(reference, np.finfo(np.float64).tiny)
-    curve = molchan(rates / floor, floor, counts)
+    curve = molchan(rates / floor, floor, counts, labels)
     occupied, missed = thinned(curve, CURVE_POINTS)
     return CourtRow(
         tests,

@@ -17,7 +17,6 @@ from tasks.scoring.bootstrap import (
     holm,
     interval,
     sequence_draws,
-    sequence_labels,
 )
 from tasks.scoring.config import ScoringConfig
 from tasks.scoring.consistency import NTest, n_test
@@ -33,6 +32,7 @@ from tasks.scoring.likelihood import (
 )
 from tasks.scoring.plain import plain
 from tasks.scoring.reliability import Bin, brier_score, probability_of_event, reliability
+from tasks.scoring.sequences import sequences
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -167,7 +167,7 @@ def scorecard(
         for needed in (config.reference, config.long_term):
             if needed not in table:
                 raise ValueError(f"horizon {horizon}: expected the model {needed!r}, found {sorted(table)}")
-        labels = sequence_labels(observed, _reach(counts[horizon], horizon, config))
+        labels = sequences(counts[horizon], horizon, config)
         for name, one in table.items():
             spread = (dispersion or {}).get(name, {}).get(horizon)
             score = _score(one, table, observed, labels, horizon, config, spread)
@@ -245,15 +245,6 @@ def _score(
         brier_skill=1.0 - brier / long_term if long_term > 0 else math.nan,
         reliability=tuple(reliability(probability, occurred, config.reliability_edges, config.confidence)),
     )
-
-
-def _reach(counts: xr.DataArray, horizon: int, config: ScoringConfig) -> tuple[int, int, int]:
-    """Return how many windows, rows and columns apart two events of a sequence may be, at least one each."""
-    lat, lon = counts["lat"].to_numpy(), counts["lon"].to_numpy()
-    km = 111.2 * np.array([np.ptp(lat), np.ptp(lon) * np.cos(np.deg2rad(lat.mean()))])
-    steps = km / np.maximum(1, [lat.size - 1, lon.size - 1])
-    rows, columns = (max(1, int(config.sequence_km / s)) if s > 0 else 1 for s in steps)
-    return max(1, config.sequence_days // horizon), rows, columns
 
 
 def _positive(rates: Floats) -> Floats:

@@ -93,7 +93,8 @@ def test_a_forecast_is_never_overwritten(tmp_path: Path) -> None:
         write_forecast(tmp_path, forecast(0.1), MANIFEST)
     other = write_forecast(tmp_path, forecast(0.2), MANIFEST)
     assert other.path != stored.path
-    found, manifest = read_forecast(Path(stored.path))
+    found, manifest, sha256 = read_forecast(Path(stored.path))
+    assert sha256 == stored.sha256
     assert manifest == MANIFEST
     assert found.equals(forecast(0.1))
     assert len(list((tmp_path / "tiny").iterdir())) == 2

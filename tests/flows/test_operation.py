@@ -10,7 +10,9 @@ import pytest
 
 pytestmark = pytest.mark.server
 
-FLOWS = {"ingest", "build-cube", "train", "backtest", "forecast", "retrain", "pipeline", "quality"}
+FLOWS = {
+    "ingest", "build-cube", "train", "backtest", "forecast", "score-issued", "retrain", "pipeline", "quality",
+}  # fmt: skip
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -42,7 +44,12 @@ def test_every_flow_is_deployed_with_its_schedule_and_a_described_form(machine_r
     by_name = {d["name"]: d for d in deployments}
     assert set(by_name) == FLOWS
     crons = {n: [s["schedule"]["cron"] for s in d["schedules"]] for n, d in by_name.items() if d["schedules"]}
-    assert crons == {"ingest": ["7 * * * *"], "forecast": ["15 1 * * *"], "retrain": ["30 2 * * 1"]}
+    assert crons == {
+        "ingest": ["7 * * * *"],
+        "forecast": ["15 1 * * *"],
+        "score-issued": ["45 1 * * *"],
+        "retrain": ["30 2 * * 1"],
+    }
     for deployment in deployments:
         schema = deployment["parameter_openapi_schema"]
         form = next(iter(schema["definitions"].values()))

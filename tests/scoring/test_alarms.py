@@ -67,6 +67,29 @@ def test_the_p_value_is_uniform_when_the_reference_is_right():
     assert np.mean(p) == pytest.approx(0.5, abs=0.05)
 
 
+def test_with_sequences_the_p_value_is_uniform_though_their_events_come_together():
+    rng = np.random.default_rng(3)
+    reference = rng.gamma(0.5, 1.0, 400)
+    alarm = rng.random(400)
+    labels = 1 + np.arange(400)
+    alone, together = [], []
+    for _ in range(400):
+        counts = rng.poisson(reference / 8.0) * rng.geometric(0.125, 400)  # the right mean, in bursts
+        alone.append(molchan(alarm, reference, counts).p_value)
+        together.append(molchan(alarm, reference, counts, labels).p_value)
+    assert np.mean(np.array(alone) < 0.05) > 0.15
+    assert np.mean(np.array(together) < 0.05) == pytest.approx(0.05, abs=0.03)
+
+
+def test_one_sequence_proves_no_skill():
+    counts = np.zeros(50, int)
+    counts[7] = 900
+    labels = np.where(counts > 0, 1, 0)
+    found = molchan(counts.astype(float), np.ones(50), counts, labels)
+    assert found.area_skill > 0.98
+    assert math.isnan(found.p_value)
+
+
 def test_without_events_there_is_no_skill_and_wrong_input_is_refused():
     found = molchan(np.ones(3), np.ones(3), np.zeros(3, int))
     assert math.isnan(found.area_skill)
