@@ -15,9 +15,7 @@ from fusion_models.config import PROVIDER_KINDS
 from fusion_models.data.asof import as_of
 from fusion_models.data.cube import CubeData
 from fusion_models.forecaster import NetworkForecaster
-from tasks.cubes.grid import cell_index
 from tasks.cubes.load import load_cube
-from tasks.cubes.merge import last_versions
 from tasks.fit import Trained
 from tasks.progress import Progress, progress
 from tasks.regions import Region
@@ -25,19 +23,19 @@ from tasks.reports.backtest_figures import BOUNDS, backtest_figures, shown_horiz
 from tasks.reports.scorecard_page import write_scorecard_page
 from tasks.scoring import (
     Forecast,
-    MagnitudeBins,
     ScoringConfig,
+    best_network,
     busiest_times,
     court,
     issue_times,
     load_scoring,
-    magnitude_bins,
     observed_counts,
     plain,
+    promotion,
     refuse_leaks,
     scorecard,
+    tested_magnitudes,
 )
-from tasks.seismicity import magnitude_step
 from tasks.seismicity.baselines import Baselines
 from tasks.simulation import load_simulation, simulate_world
 from tasks.stage import stage
@@ -121,32 +119,6 @@ def _score(
     return scores
 
 
-def _best(
-    validation: Mapping[str, Mapping[str, Mapping[str, Any]]], networks: Iterable[str], horizon: int
-) -> str:
-    """Return the network with the highest gain on the validation period: the test period chooses nothing."""
-
-    def gain(name: str) -> float:
-        rows = validation[name]
-        row = rows.get(str(horizon)) or next(iter(rows.values()))
-        return float(row["igpe_vs_etas"] if row["igpe_vs_etas"] is not None else -np.inf)
-
-    return max(networks, key=gain)
-
-
-def _promotion(row: Mapping[str, Any] | None, name: str, config: ScoringConfig) -> dict[str, object]:
-    low = None if row is None else row["low"]
-    promoted = low is not None and low > config.promotion_min_low
-    return {
-        "promoted": promoted,
-        "reason": (
-            f"{name}: lower bound of the {config.promotion_horizon_days}-day gain over ETAS is "
-            f"{'unknown' if low is None else f'{low:+.4f}'} nats per event, the rule asks for more than "
-            f"{config.promotion_min_low:g}"
-        ),
-    }
-
-
 def _events_between(cube: CubeData, start: np.datetime64, days: int) -> xr.Dataset:
     """Return the latest catalog's events (event) in the window, for the eye only."""
     catalog = as_of(cube, start + np.timedelta64(days, "D")).catalog()
@@ -182,22 +154,6 @@ def _forecasts(
     }
 
 
-def _magnitudes(cube: CubeData, region: Region, baselines: Baselines) -> MagnitudeBins:
-    """Return what the Gutenberg-Richter law that all models share expects, and the test period's counts."""
-    catalog = last_versions(cube.groups["catalog"])
-    start, end = (np.datetime64(day, "ns") for day in (region.split.test_start, region.split.test_end))
-    inside = (catalog.origin_time.values >= start) & (catalog.origin_time.values < end)
-    inside &= cell_index(region, catalog.latitude.values, catalog.longitude.values) >= 0
-    law = baselines.etas.model.parameters
-    return magnitude_bins(
-        catalog.magnitude.values[inside],
-        law.b,
-        region.magnitude_completeness,
-        law.magnitude_max,
-        magnitude_step(catalog.magnitude.values),
-    )
-
-
 @stage("backtest-models", run_name="backtest-{region.name}")
 def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed: int) -> str:
     """Score every model on the test period, choose the best network on validation; return the folder.
@@ -218,7 +174,7 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
         told.doing = "scores"
         counts = _counts(cube, windows)
         validation = _score(_by_horizon(rates, windows), counts, config, _dispersion(wanted, baselines))
-    best = _best(validation, bundles, config.promotion_horizon_days)
+    best = best_network(validation, bundles, config.promotion_horizon_days)
 
     wanted += [(bundles[best], (kind,)) for kind in PROVIDER_KINDS]
     windows = _windows(split.test_start, split.test_end, config)
@@ -244,7 +200,8 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
         scores = _score(by_horizon, counts, config, _dispersion(wanted, baselines))
         told.doing = "court"
         tried = [name for name in scores if "_without_" not in name and name not in BOUNDS]
-        magnitudes = _magnitudes(cube, region, baselines)
+        law = baselines.etas.model.parameters
+        magnitudes = tested_magnitudes(cube.groups["catalog"], region, law.b, law.magnitude_max)
         judged = court(by_horizon, counts, config, tried, magnitudes)
         told.doing = "leak control"
         forecasts = _forecasts(baselines, [(b, ()) for b in bundles.values()])
@@ -281,7 +238,7 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
             "magnitudes": plain(magnitudes),
             "validation": validation,
             "best_network": best,
-            "promotion": _promotion(scores[best].get(str(config.promotion_horizon_days)), best, config),
+            "promotion": promotion(scores[best].get(str(config.promotion_horizon_days)), best, config),
             "rules": config.model_dump(mode="json"),
             "trained": trained.model_dump(mode="json"),
             "params": {

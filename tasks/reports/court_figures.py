@@ -70,8 +70,11 @@ def consistency(tests: Mapping[str, Rows], significance: float, title: str, path
                     mec="none",
                 )
                 if power is not None:
-                    axes.text(1.35, height, f"{power:.0%}", va="center", fontsize=7.5, color="#555")
-            axes.set(xscale="log", xlim=(FLOOR / 2, 1.2), xlabel="p-value", title=test)
+                    axes.text(2.3, height, f"{power:.0%}", va="center", fontsize=7.5, color="#555")
+            if any(row.get("power") is not None for row in rows.values()):
+                axes.text(2.3, y[0] + 0.7, "power", va="center", fontsize=7.5, color="#555")
+            axes.set(xscale="log", xlim=(FLOOR / 2, 2.0), xlabel="p-value", title=test)
+            axes.set_ylim(-0.6, y[0] + 0.6)
             axes.grid(axis="y", color="#eee", lw=0.8)
             axes.set_axisbelow(True)
         all_axes[0][0].set_yticks(y, names)

@@ -13,6 +13,17 @@ from tasks.reports.court_figures import (
     shuffle_figure,
 )
 from tasks.reports.html import document, image, table
+from tasks.reports.scorecard_words import (
+    brier,
+    consistency_words,
+    control_words,
+    magnitude_words,
+    molchan_words,
+    sequence_words,
+    signed,
+    span,
+    split_words,
+)
 
 Row = Mapping[str, Any]
 _MAIN: Final = 7
@@ -54,33 +65,33 @@ def write_scorecard_page(card: Row, folder: Path) -> Path:
     )
     parts = [f"<h1>Scorecard: {html.escape(page['title'])}</h1><p class=small>{html.escape(lead)}</p>"]
     parts += _gain(card, horizon, figures)
-    parts += _question("When, or where, was the gain earned?", _split_words(main), drawn["split"])
+    parts += _question("When, or where, was the gain earned?", split_words(main), drawn["split"])
     parts += _question(
         "Was it earned all the time, or in one sequence?",
-        _sequence_words(main[reference]),
+        sequence_words(main[reference]),
         figures / "gain_through_time.png",
     )
     parts += _question(
         "Could the observed earthquakes have come from the forecast?",
-        _consistency_words(card, rows, horizon),
+        consistency_words(card, rows),
         drawn["consistency"],
     )
     if "magnitudes" in drawn:
-        parts += _question("Are the magnitudes right?", _magnitude_words(card), drawn["magnitudes"])
+        parts += _question("Are the magnitudes right?", magnitude_words(card), drawn["magnitudes"])
     parts += _question(
         "When the forecast says 1 %, does it happen in 1 % of cases?",
         f"Bars are 95 % Wilson intervals, cells and windows taken as independent. Brier score of the probability of an "
-        f"event: {_brier(main)} (long-term rate {main[reference]['brier_long_term']:.3g}; lower is better).",
+        f"event: {brier(main)} (long-term rate {main[reference]['brier_long_term']:.3g}; lower is better).",
         figures / f"reliability_{horizon}d.png",
     )
     if "molchan" in drawn:
         parts += _question(
-            f"Do alarms of a model catch more than those of {reference}?",
-            _molchan_words(rows, reference),
+            f"Do alarms where a model expects more than {reference} catch more than their share?",
+            molchan_words(rows, reference),
             drawn["molchan"],
         )
         parts += _question(
-            "Could the gain be an accident or a leak?", _control_words(card, rows), drawn["shuffle"]
+            "Could the gain be an accident or a leak?", control_words(card, rows), drawn["shuffle"]
         )
     path = folder / "index.html"
     path.write_text(document(f"Scorecard: {page['title']}", "\n".join(parts)))
@@ -95,17 +106,13 @@ def _question(title: str, answer: str, figure: Path) -> list[str]:
     return [f"<h2>{html.escape(title)}</h2><p>{html.escape(answer)}</p>", image(figure, title)]
 
 
-def _number(value: float | None, form: str = "+.3f") -> str:
-    return "-" if value is None else format(value, form)
-
-
 def _gain(card: Row, horizon: str, figures: Path) -> list[str]:
     reference, rules = card["rules"]["reference"], card["rules"]
     margin = rules["equivalence_margin"]
     better = []
     for name, by in card["scores"].items():
         if name != reference and by[horizon]["p_holm"] is not None and by[horizon]["p_holm"] < 0.05:
-            better.append(f"{name} ({_number(by[horizon]['igpe_vs_etas'])})")
+            better.append(f"{name} ({signed(by[horizon]['igpe_vs_etas'])})")
     said = (
         f"At {horizon} days these differ from ETAS after adjustment for all comparisons: {', '.join(better)}."
         if better
@@ -116,14 +123,14 @@ def _gain(card: Row, horizon: str, figures: Path) -> list[str]:
             "model": name,
             "days": h,
             "events": str(row["n_events"]),
-            "gain over ETAS, nats per event": _number(row["igpe_vs_etas"]),
-            "95 %, blocks of windows": _span(row["low"], row["high"]),
-            "95 %, sequences": _span(row["low_sequences"], row["high_sequences"]),
-            "p (Holm)": _number(row["p_holm"], ".3f"),
-            f"p that it exceeds ±{margin:g}": _number(
+            "gain over ETAS, nats per event": signed(row["igpe_vs_etas"]),
+            "95 %, blocks of windows": span(row["low"], row["high"]),
+            "95 %, sequences": span(row["low_sequences"], row["high_sequences"]),
+            "p (Holm)": signed(row["p_holm"], ".3f"),
+            f"p that it exceeds ±{margin:g}": signed(
                 None if name == reference else row["equivalence"]["p_value"], ".3f"
             ),
-            "share of ETAS's edge": _number(row["share_of_edge"], ".0%"),
+            "share of ETAS's edge": signed(row["share_of_edge"], ".0%"),
         }
         for name, by in card["scores"].items()
         for h, row in sorted(by.items(), key=lambda item: int(item[0]))
@@ -144,19 +151,16 @@ def _gain(card: Row, horizon: str, figures: Path) -> list[str]:
     ]
 
 
-def _span(low: float | None, high: float | None) -> str:
-    return f"[{_number(low)}, {_number(high)}]"
-
-
 def _tests(main: Mapping[str, Row], rows: Mapping[str, Row]) -> dict[str, dict[str, Row]]:
     """Return the tests as the figure reads them; the number test is the scorecard's, with the model's own law."""
 
-    def number(row: Row) -> float:
+    def law_of_its_own(row: Row) -> float:
         return min(1.0, 2.0 * float(min(row["n_test"]["delta1"], row["n_test"]["delta2"])))
 
     tests: dict[str, dict[str, Row]] = {
         "N (how many)": {
-            name: {"p_value": number(main[name]), "power": rows[name]["power"].get("N")} for name in rows
+            name: {"p_value": law_of_its_own(main[name]), "power": rows[name]["power"].get("N")}
+            for name in rows
         }
     }
     for key, title in (("S", "S (where)"), ("CL", "CL (where and when)"), ("L", "L (all)")):
@@ -168,89 +172,3 @@ def _tests(main: Mapping[str, Row], rows: Mapping[str, Row]) -> dict[str, dict[s
             for name in rows
         }
     return tests
-
-
-def _split_words(main: Mapping[str, Row]) -> str:
-    parts = [
-        f"{name}: {_number(row['igpe_time'])} when, {_number(row['igpe_space'])} where"
-        for name, row in main.items()
-        if row["igpe_vs_etas"]
-    ]
-    said = "; ".join(parts) or "No model's forecast differs from ETAS"
-    return f"{said}. Nats per event; all models share one magnitude law, so nothing comes from how large events are."
-
-
-def _sequence_words(row: Row) -> str:
-    if not row["n_events"]:
-        return "No event in the test period."
-    return (
-        f"The {row['n_events']} events form {row['n_sequences']} sequences; the largest holds "
-        f"{row['largest_sequence']:.0%} of them. A gain that rises in one step was earned in one sequence, and the "
-        "interval by sequences is the one to believe."
-    )
-
-
-def _consistency_words(card: Row, rows: Mapping[str, Row], horizon: str) -> str:
-    court = card["court"]
-    rejected = [
-        f"{name} by {', '.join(found)}"
-        for name, row in rows.items()
-        if (
-            found := [
-                k
-                for k, t in row["tests"].items()
-                if t["p_value"] is not None and t["p_value"] < court["significance"]
-            ]
-        )
-    ]
-    return (
-        f"{court['simulations']:,} simulated catalogs for every test and model. Rejected at {court['significance']:g}: "
-        f"{'; '.join(rejected) or 'none'}. L, CL and S take events as independent given the rates, which "
-        "aftershocks inside a window are not, so they reject too often. Passing is not skill: the grey number is how "
-        "often a test with as many events would reject the long-term rate if the model were right."
-    )
-
-
-def _magnitude_words(card: Row) -> str:
-    test = card["court"]["magnitude"]
-    if test is None:
-        return "No event in the test period."
-    return (
-        f"M-test of the law that all models share (b = {card['magnitudes']['b_value']:.2f}, from the training period): "
-        f"p = {test['p_value']:.3f} from {test['simulations']:,} simulations."
-    )
-
-
-def _brier(main: Mapping[str, Row]) -> str:
-    return ", ".join(f"{name} {row['brier']:.3g}" for name, row in main.items())
-
-
-def _molchan_words(rows: Mapping[str, Row], reference: str) -> str:
-    parts = [
-        f"{name} {row['area_skill']:.3f} (p = {row['area_p_value']:.3f})"
-        for name, row in rows.items()
-        if name != reference and row["area_skill"] is not None
-    ]
-    return (
-        f"Area skill, 0.5 for alarms no better than {reference}: {', '.join(parts)}. An alarm costs the events that "
-        f"{reference} expects under it, so there is no credit for warning after a mainshock. Bins are switched on in "
-        "the order of model rate over reference rate."
-    )
-
-
-def _control_words(card: Row, rows: Mapping[str, Row]) -> str:
-    leaks = card["leak_control"]
-    worst = max(leaks["largest_change"].values())
-    proof = (
-        "and a leak put in on purpose was refused"
-        if leaks["injected_refused"]
-        else "but no leak could be put in: no event follows these days, so the control proves nothing here"
-    )
-    survivors = [
-        name for name, row in rows.items() if row["shuffle"] is not None and row["shuffle"]["p_value"] >= 0.05
-    ]
-    return (
-        f"With the future taken away at {', '.join(t[:10] for t in leaks['issue_times'])} no forecast changed by more "
-        f"than {worst:.1e} of itself, {proof}. With windows exchanged the gain over the long-term rate should "
-        f"fall to the grey bar; it is not told from it for {', '.join(survivors) or 'no model'}: such a model says where, not when."
-    )

@@ -45,9 +45,10 @@ from tasks.scoring.likelihood import (
     t_test,
     w_test,
 )
-from tasks.scoring.magnitudes import MagnitudeBins, magnitude_bins
+from tasks.scoring.magnitudes import MagnitudeBins, magnitude_bins, tested_magnitudes
 from tasks.scoring.plain import plain
 from tasks.scoring.power import number_power, simulated_power
+from tasks.scoring.promotion import best_network, promotion
 from tasks.scoring.prospective import (
     LOG_NAME,
     ModelWindow,
@@ -88,6 +89,7 @@ __all__ = [
     "StoreScore",
     "apart",
     "append_log",
+    "best_network",
     "block_bootstrap",
     "block_draws",
     "bootstrap_p_value",
@@ -118,6 +120,7 @@ __all__ = [
     "poisson_draws",
     "poisson_log_likelihood",
     "probability_of_event",
+    "promotion",
     "read_log",
     "refuse_future",
     "refuse_leaks",
@@ -132,6 +135,7 @@ __all__ = [
     "simulated_power",
     "spatial_test",
     "t_test",
+    "tested_magnitudes",
     "w_test",
     "wilson_interval",
     "without_future",

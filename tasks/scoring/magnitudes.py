@@ -3,7 +3,13 @@
 from typing import Final, NamedTuple
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
+
+from tasks.cubes.grid import cell_index
+from tasks.cubes.merge import last_versions
+from tasks.regions import Region
+from tasks.seismicity import magnitude_step
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -59,3 +65,15 @@ def magnitude_bins(
     index = np.clip(np.floor((used - lower) / BIN + 1e-9).astype(np.int64), 0, shares.size - 1)
     observed = np.bincount(index, minlength=shares.size)
     return MagnitudeBins(shares * max(1, used.size), observed, b_value, lower, BIN)
+
+
+def tested_magnitudes(catalog: xr.Dataset, region: Region, b_value: float, largest: float) -> MagnitudeBins:
+    """Return `magnitude_bins` of the test period's target events, from the latest version of the catalog (event)."""
+    latest = last_versions(catalog)
+    start, end = (np.datetime64(day, "ns") for day in (region.split.test_start, region.split.test_end))
+    inside = (latest["origin_time"].values >= start) & (latest["origin_time"].values < end)
+    inside &= cell_index(region, latest["latitude"].values, latest["longitude"].values) >= 0
+    every = latest["magnitude"].values
+    return magnitude_bins(
+        every[inside], b_value, region.magnitude_completeness, largest, magnitude_step(every)
+    )
