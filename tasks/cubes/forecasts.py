@@ -43,7 +43,7 @@ class StoredForecast(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str = Field(description="folder with forecast.nc and manifest.json")
-    sha256: str = Field(description="hash of the manifest and the forecast's values")
+    sha256: str = Field(description="hash of the manifest, the forecast's values and its attributes")
 
 
 class IssuedForecast(NamedTuple):
@@ -111,10 +111,12 @@ def read_forecast(folder: Path) -> IssuedForecast:
 
 def _hash(forecast: xr.Dataset, manifest: ForecastManifest) -> str:
     digest = hashlib.sha256(manifest.model_dump_json().encode())
+    for key, value in sorted(forecast.attrs.items()):
+        digest.update(f"{key}={value}".encode())
     for name in sorted(map(str, forecast.variables)):
         values = np.ascontiguousarray(forecast[name].values)
-        digest.update(f"{name}{values.shape}{values.dtype.kind}".encode())
-        digest.update(
-            "\x00".join(map(str, values.ravel())).encode() if values.dtype.kind in "OUT" else values.tobytes()
-        )
+        # Text is written as objects and read back as fixed-width characters: one kind, or no hash would ever agree.
+        is_text = values.dtype.kind in "OUT"
+        digest.update(f"{name}{values.shape}{'text' if is_text else values.dtype.kind}".encode())
+        digest.update("\x00".join(map(str, values.ravel())).encode() if is_text else values.tobytes())
     return digest.hexdigest()

@@ -102,17 +102,21 @@ def control_words(card: Row, rows: Mapping[str, Row]) -> str:
     """Say what the leak control and the label shuffle found."""
     leaks = card["leak_control"]
     worst = max(leaks["largest_change"].values())
+    changed = f"no forecast changed by more than {worst:.1e} of itself" if worst else "no forecast changed"
     proof = (
         "and a leak put in on purpose was refused"
         if leaks["injected_refused"]
         else "but no leak could be put in: no event follows these days, so the control proves nothing here"
     )
     survivors = [
-        name for name, row in rows.items() if row["shuffle"] is not None and row["shuffle"]["p_value"] >= 0.05
+        name
+        for name, row in rows.items()
+        if name != card["rules"]["long_term"]
+        and row["shuffle"] is not None
+        and row["shuffle"]["p_value"] >= 0.05
     ]
     return (
-        f"With the future taken away at {', '.join(t[:10] for t in leaks['issue_times'])} no forecast changed by more "
-        f"than {worst:.1e} of itself, {proof}. With windows exchanged the gain over the long-term rate should "
-        f"fall to the grey bar; it is not told from it for {', '.join(survivors) or 'no model'}: that says where, not "
-        "when."
+        f"With the future taken away at {', '.join(t[:10] for t in leaks['issue_times'])} {changed}, {proof}. With "
+        "windows exchanged the gain over the long-term rate should fall to the grey bar; it is not told from it for "
+        f"{', '.join(survivors) or 'no model'}: it knows where and not when, or too few windows hold the events."
     )

@@ -100,6 +100,16 @@ def test_a_forecast_is_never_overwritten(tmp_path: Path) -> None:
     assert len(list((tmp_path / "tiny").iterdir())) == 2
 
 
+def test_a_forecast_with_names_and_attributes_reads_back_as_it_was_issued(tmp_path: Path) -> None:
+    models = xr.IndexVariable("model", np.array(["etas", "cross_attention"], dtype=object))
+    both = xr.concat([forecast(0.1), forecast(0.2)], dim=models).assign_attrs(issued_by="etas", magnitude=2.5)
+    folder = Path(write_forecast(tmp_path, both, MANIFEST).path)
+    assert read_forecast(folder).forecast.equals(both)
+    both.assign_attrs(magnitude=3.0).to_netcdf(folder / "forecast.nc", engine="h5netcdf")
+    with pytest.raises(ValueError, match="changed after issue"):
+        read_forecast(folder)
+
+
 def test_a_forecast_that_was_changed_after_issue_is_recognised(tmp_path: Path) -> None:
     folder = Path(write_forecast(tmp_path, forecast(0.1), MANIFEST).path)
     forecast(0.3).to_netcdf(folder / "forecast.nc", engine="h5netcdf")
