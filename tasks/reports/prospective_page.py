@@ -37,7 +37,7 @@ def prospective_page(record: Row, figure: Path | None, folder: Path) -> Path:
 
 
 def lead(record: Row) -> str:
-    """Return what was scored, by what rule, and how much of it was a forecast in earnest, in words."""
+    """Return what was scored, by what rule, and how much of it was prospective, in words."""
     windows = record["windows"]
     true = sum(row["is_prospective"] for row in windows)
     said = (
@@ -91,7 +91,7 @@ def window_rows(windows: Sequence[Row]) -> list[dict[str, str]]:
                 "observed": str(row["n_events"]),
                 "p of the number": f"{issued['n_test']:.3f}",
                 "gain, nats": _number(issued["gain"]),
-                "in earnest": "yes" if row["is_prospective"] else "replay",
+                "prospective": "yes" if row["is_prospective"] else "replay",
             }
         )
     return rows
