@@ -103,9 +103,12 @@ def test_an_issued_forecast_is_scored_when_its_windows_are_over(
     assert [row["observed"] for row in json.loads(artifacts["issued-windows-tiny"])] == [
         str(row["n_events"]) for row in sorted(rows, key=lambda row: row["horizon_days"])
     ]
-    # The forecast of the region's last day still waits.
-    assert "3 windows scored, 3 waiting, 0 forecasts refused" in artifacts["issued-tiny"]
-    assert "data:image/png;base64" in artifacts["issued-tiny"]
+    # Forecasts of the region's last day still wait.
+    said = artifacts["issued-tiny"]
+    assert "3 windows scored" in said
+    assert "0 forecasts refused" in said
+    assert " 0 waiting" not in said
+    assert "data:image/png;base64" in said
 
 
 def test_schedules_put_runs_into_the_queue(machine_room: dict[str, str]) -> None:
