@@ -84,6 +84,10 @@ class BacktestForm(_Form):
     """Score baselines, networks and ablations on the test period."""
 
 
+class ScoreIssuedForm(_Form):
+    """Score the issued forecasts whose windows are over."""
+
+
 class RetrainForm(TrainForm):
     """Ingest, rebuild, retrain, backtest; register the best network and apply the promotion rule."""
 

@@ -42,6 +42,12 @@ class NetworkForecaster:
         """Name of the fusion, and what was hidden from it."""
         return "_without_".join((self.bundle.card.model.kind, *self.without))
 
+    @property
+    def dispersion(self) -> dict[int, float]:
+        """By horizon: the variance of a cell's count is rate + dispersion rate^2. Empty if it is Poisson."""
+        card = self.bundle.card
+        return dict(zip(card.spec.horizons, card.dispersion, strict=True)) if card.dispersion else {}
+
     def forecast(self, view: View) -> xr.DataArray:
         """Return expected counts (horizon, lat, lon)."""
         rates = self.baseline.forecast(view).expand_dims(issue_time=[view.issue_time])

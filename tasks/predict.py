@@ -76,9 +76,13 @@ def issue_forecast(workspace: Workspace, region: Region, issue_date: str) -> Iss
         [r.drop_attrs() for r in forecasts.values()],
         dim=xr.IndexVariable("model", np.array(list(forecasts), dtype=object)),
     )
+    stated = [f.dispersion if isinstance(f, NetworkForecaster) else {} for f in forecasters.values()]
+    spread = [[by_horizon.get(int(h), 0.0) for h in rates.horizon.values] for by_horizon in stated]
     sentence = _sentence(rates, issuer, region.magnitude_completeness)
-    forecast = rates.to_dataset(name="rate").assign_attrs(
-        issued_by=issuer, magnitude=region.magnitude_completeness, statement=sentence
+    forecast = (
+        rates.to_dataset(name="rate")
+        .assign(dispersion=(("model", "horizon"), spread))
+        .assign_attrs(issued_by=issuer, magnitude=region.magnitude_completeness, statement=sentence)
     )
     manifest = ForecastManifest(
         region=region.store_name,

@@ -94,6 +94,7 @@ def publish_report(
         "report": str(latest / "report.md"),
         "summary": str(latest / "summary.json"),
         "forecast": forecast_path,
+        "scorecard": str(scored / "index.html"),
         **{f.stem: str(latest / f.name) for f in figures},
     }
     notes = [

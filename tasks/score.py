@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
@@ -19,8 +19,23 @@ from tasks.cubes.load import load_cube
 from tasks.fit import Trained
 from tasks.progress import Progress, progress
 from tasks.regions import Region
-from tasks.reports.figures import forecast_map, gain_bars, gain_through_time, reliability_diagram
-from tasks.scoring import ScoringConfig, issue_times, load_scoring, observed_counts, scorecard
+from tasks.reports.backtest_figures import BOUNDS, backtest_figures, shown_horizon
+from tasks.reports.scorecard_page import write_scorecard_page
+from tasks.scoring import (
+    Forecast,
+    ScoringConfig,
+    best_network,
+    busiest_times,
+    court,
+    issue_times,
+    load_scoring,
+    observed_counts,
+    plain,
+    promotion,
+    refuse_leaks,
+    scorecard,
+    tested_magnitudes,
+)
 from tasks.seismicity.baselines import Baselines
 from tasks.simulation import load_simulation, simulate_world
 from tasks.stage import stage
@@ -29,7 +44,6 @@ from tasks.workspace import Workspace, code_digest, digest, whole_folder, write_
 Rates = dict[str, xr.DataArray]
 Windows = dict[int, NDArray[np.datetime64]]
 Dispersion = dict[str, dict[int, float]]
-BOUNDS = ("oracle", "clairvoyant")
 
 
 def _windows(start: object, end: object, config: ScoringConfig) -> Windows:
@@ -75,16 +89,12 @@ def _network_rates(
 
 def _dispersion(forecasters: Iterable[tuple[Bundle, Sequence[str]]], baselines: Baselines) -> Dispersion:
     """Return what the networks state of the spread of counts, by model and horizon; baselines state Poisson's."""
-    return {
-        NetworkForecaster(bundle, baselines.etas, without).name: dict(
-            zip(bundle.card.spec.horizons, bundle.card.dispersion, strict=True)
-        )
-        for bundle, without in forecasters
-        if bundle.card.dispersion
-    }
+    networks = [NetworkForecaster(bundle, baselines.etas, without) for bundle, without in forecasters]
+    return {network.name: network.dispersion for network in networks if network.dispersion}
 
 
 def _by_horizon(rates: Rates, windows: Windows) -> dict[int, xr.DataArray]:
+    """Return DataArrays (model, issue_time, lat, lon), each horizon at its own windows."""
     names = xr.IndexVariable("model", np.array(list(rates), dtype=object))
     return {
         horizon: xr.concat(
@@ -94,40 +104,20 @@ def _by_horizon(rates: Rates, windows: Windows) -> dict[int, xr.DataArray]:
     }
 
 
-def _score(
-    cube: CubeData, rates: Rates, windows: Windows, config: ScoringConfig, dispersion: Dispersion
-) -> dict[str, dict[str, dict[str, Any]]]:
+def _counts(cube: CubeData, windows: Windows) -> dict[int, xr.DataArray]:
     labels = cube.groups["labels"]["event_count"]
-    counts = {horizon: observed_counts(labels, times, horizon) for horizon, times in windows.items()}
-    card: Any = scorecard(_by_horizon(rates, windows), counts, config, dispersion).to_dict()
+    return {horizon: observed_counts(labels, times, horizon) for horizon, times in windows.items()}
+
+
+def _score(
+    rates: Mapping[int, xr.DataArray],
+    counts: Mapping[int, xr.DataArray],
+    config: ScoringConfig,
+    dispersion: Dispersion,
+) -> dict[str, dict[str, dict[str, Any]]]:
+    card: Any = scorecard(rates, counts, config, dispersion).to_dict()
     scores: dict[str, dict[str, dict[str, Any]]] = card["scores"]
     return scores
-
-
-def _best(
-    validation: Mapping[str, Mapping[str, Mapping[str, Any]]], networks: Iterable[str], horizon: int
-) -> str:
-    """Return the network with the highest gain on the validation period: the test period chooses nothing."""
-
-    def gain(name: str) -> float:
-        rows = validation[name]
-        row = rows.get(str(horizon)) or next(iter(rows.values()))
-        return float(row["igpe_vs_etas"] if row["igpe_vs_etas"] is not None else -np.inf)
-
-    return max(networks, key=gain)
-
-
-def _promotion(row: Mapping[str, Any] | None, name: str, config: ScoringConfig) -> dict[str, object]:
-    low = None if row is None else row["low"]
-    promoted = low is not None and low > config.promotion_min_low
-    return {
-        "promoted": promoted,
-        "reason": (
-            f"{name}: lower bound of the {config.promotion_horizon_days}-day gain over ETAS is "
-            f"{'unknown' if low is None else f'{low:+.4f}'} nats per event, the rule asks for more than "
-            f"{config.promotion_min_low:g}"
-        ),
-    }
 
 
 def _events_between(cube: CubeData, start: np.datetime64, days: int) -> xr.Dataset:
@@ -136,55 +126,40 @@ def _events_between(cube: CubeData, start: np.datetime64, days: int) -> xr.Datas
     return catalog.isel(event=np.flatnonzero(catalog.origin_time.values >= start))
 
 
-def _figures(
-    folder: Path, region: Region, cube: CubeData, rates: Rates, windows: Windows, scores: Any, best: str
-) -> None:
-    horizons = list(windows)
-    shown = [n for n in scores if n not in ("etas", *BOUNDS)]
-    gain_bars(scores, horizons, shown, f"{region.title}: gain per event over ETAS", folder / "ablation.png")
-    horizon = 7 if 7 in windows else horizons[0]
-    reliability_diagram(
-        {
-            name: [
-                {
-                    "forecast": b["mean_forecast"] or 0.0,
-                    **{k: b[k] or 0.0 for k in ("observed", "low", "high", "n")},
-                }
-                for b in scores[name][str(horizon)]["reliability"]
-            ]
-            for name in ("poisson", "etas", best)
-        },
-        f"{region.title}, {horizon} days",
-        folder / f"reliability_{horizon}d.png",
-    )
-    counts = observed_counts(cube.groups["labels"]["event_count"], windows[horizon], horizon)
-    etas = rates["etas"].sel(horizon=horizon, issue_time=windows[horizon])
-    gains = {}
-    for name in dict.fromkeys(("smoothed", best, *(b for b in BOUNDS if b in rates))):
-        own = rates[name].sel(horizon=horizon, issue_time=windows[horizon])
-        gains[name] = (counts * np.log(own / etas) - own + etas).sum(("lat", "lon"))
-    gain_through_time(
-        gains,
-        counts.sum(("lat", "lon")),
-        horizon,
-        f"{region.title}: where the gain was earned ({horizon}-day windows)",
-        folder / "gain_through_time.png",
-    )
-    last = windows[horizon][-1]
-    shown = [n for n in ("smoothed", "etas", best, "oracle") if n in rates]
-    forecast_map(
-        {name: rates[name].sel(horizon=horizon, issue_time=last) for name in shown},
-        _events_between(cube, last, horizon),
-        f"{region.title}: expected events in {horizon} days from {str(last)[:10]} (rings: those that came)",
-        folder / "forecast_map.png",
-    )
+class CatalogForecaster(Protocol):
+    """What every baseline does."""
+
+    def forecast_many(self, catalog: xr.Dataset, issue_times: NDArray[np.datetime64]) -> xr.DataArray:
+        """Return expected counts (issue_time, horizon, lat, lon)."""
+        ...
+
+
+def _forecasts(
+    baselines: Baselines, forecasters: Iterable[tuple[Bundle, Sequence[str]]]
+) -> dict[str, Forecast]:
+    """Return every model as the function of cube and issue times that the backtest calls, for the leak control."""
+
+    def of_catalog(forecaster: CatalogForecaster) -> Forecast:
+        return lambda cube, times: forecaster.forecast_many(cube.groups["catalog"], times)
+
+    def of_views(network: NetworkForecaster) -> Forecast:
+        def forecast(cube: CubeData, times: NDArray[np.datetime64]) -> xr.DataArray:
+            etas = baselines.etas.forecast_many(cube.groups["catalog"], times)
+            return network.forecast_many([as_of(cube, time) for time in times], etas)
+
+        return forecast
+
+    networks = [NetworkForecaster(bundle, baselines.etas, without) for bundle, without in forecasters]
+    return {name: of_catalog(f) for name, f in baselines._asdict().items()} | {
+        network.name: of_views(network) for network in networks
+    }
 
 
 @stage("backtest-models", run_name="backtest-{region.name}")
 def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed: int) -> str:
     """Score every model on the test period, choose the best network on validation; return the folder.
 
-    Writes `scorecard.json`, `rates.nc` (model, issue_time, horizon, lat, lon) and `figures/`.
+    Writes `scorecard.json`, `rates.nc` (model, issue_time, horizon, lat, lon), `figures/` and the page `index.html`.
     """
     config = load_scoring(workspace.conf)
     cube = load_cube(trained.cube, region, memory_bytes=workspace.memory_bytes)
@@ -200,8 +175,9 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
         rates = _baseline_rates(cube, baselines, _all_times(windows), told)
         rates |= _network_rates(cube, baselines, rates["etas"], wanted, told)
         told.doing = "scores"
-        validation = _score(cube, rates, windows, config, _dispersion(wanted, baselines))
-    best = _best(validation, bundles, config.promotion_horizon_days)
+        counts = _counts(cube, windows)
+        validation = _score(_by_horizon(rates, windows), counts, config, _dispersion(wanted, baselines))
+    best = best_network(validation, bundles, config.promotion_horizon_days)
 
     wanted += [(bundles[best], (kind,)) for kind in PROVIDER_KINDS]
     windows = _windows(split.test_start, split.test_end, config)
@@ -223,7 +199,17 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
                     join="outer",
                 )
         told.doing = "scores"
-        scores = _score(cube, rates, windows, config, _dispersion(wanted, baselines))
+        counts, by_horizon = _counts(cube, windows), _by_horizon(rates, windows)
+        scores = _score(by_horizon, counts, config, _dispersion(wanted, baselines))
+        told.doing = "court"
+        tried = [name for name in scores if "_without_" not in name and name not in BOUNDS]
+        law = baselines.etas.model.parameters
+        magnitudes = tested_magnitudes(cube.groups["catalog"], region, law.b, law.magnitude_max)
+        judged = court(by_horizon, counts, config, tried, magnitudes)
+        told.doing = "leak control"
+        forecasts = _forecasts(baselines, [(b, ()) for b in bundles.values()])
+        times = busiest_times(counts[shown_horizon(counts)], config.leak_checks)
+        leaks = refuse_leaks(forecasts, cube, times, forecasts[config.reference])
 
     key = digest(
         {
@@ -235,15 +221,27 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
     )
     folder = workspace.runs(region.store_name) / f"backtest-{key}"
     with whole_folder(folder) as partial:
-        _figures(partial / "figures", region, cube, rates, windows, scores, best)
+        horizon = shown_horizon(counts)
+        backtest_figures(
+            partial / "figures",
+            region.title,
+            scores,
+            {h: {str(n): r.sel(model=n) for n in r.model.values} for h, r in by_horizon.items()},
+            counts,
+            best,
+            _events_between(cube, windows[horizon][-1], horizon),
+        )
         _by_model = {n: r.astype(np.float32).drop_attrs() for n, r in rates.items() if n not in BOUNDS}
         xr.Dataset(_by_model).to_netcdf(partial / "rates.nc", engine="h5netcdf")
         card: dict[str, object] = {
             "scores": {n: rows for n, rows in scores.items() if n not in BOUNDS},
             **{b: scores[b] for b in BOUNDS if b in scores},
+            "court": judged.to_dict(),
+            "leak_control": plain(leaks),
+            "magnitudes": plain(magnitudes),
             "validation": validation,
             "best_network": best,
-            "promotion": _promotion(scores[best].get(str(config.promotion_horizon_days)), best, config),
+            "promotion": promotion(scores[best].get(str(config.promotion_horizon_days)), best, config),
             "rules": config.model_dump(mode="json"),
             "trained": trained.model_dump(mode="json"),
             "params": {
@@ -263,5 +261,15 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
                 for h, row in scores[best].items()
                 if scores["oracle"][h]["igpe_vs_etas"]
             }
+        card["page"] = {
+            "title": region.title,
+            "cube": trained.cube.snapshot,
+            "code": code_digest(),
+            "seed": seed,
+            "test_start": str(region.split.test_start),
+            "test_end": str(region.split.test_end),
+            "magnitude": region.magnitude_completeness,
+        }
         write_json(partial / "scorecard.json", card)
+        write_scorecard_page(json.loads((partial / "scorecard.json").read_text()), partial)
     return str(folder)

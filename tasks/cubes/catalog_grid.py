@@ -12,7 +12,7 @@ from tasks.cubes.clock import DAY, day_axis, day_number
 from tasks.cubes.grid import cell_index
 from tasks.cubes.merge import end_of_day, last_versions
 from tasks.cubes.recipe import recipe
-from tasks.regions import Region
+from tasks.regions import Region, TimeWindow
 
 CHUNK_DAYS: Final = 256
 Floats = NDArray[np.float64]
@@ -63,6 +63,33 @@ def label_days(catalog: xr.Dataset, region: Region) -> xr.Dataset:
         coords={"time": days, "lat": region.latitudes, "lon": region.longitudes},
         attrs={"recipe": recipe(region)},
     )
+
+
+def target_counts(
+    catalog: xr.Dataset, region: Region, window: TimeWindow, magnitude: float, known: np.datetime64
+) -> xr.DataArray:
+    """Return earthquakes (lat, lon), int64, of at least `magnitude` in one window, as the catalog said at `known`.
+
+    Raises
+    ------
+    ValueError
+        If the catalog does not hold events as small as `magnitude`.
+    """
+    if magnitude < region.magnitude_completeness:
+        raise ValueError(
+            f"region {region.name!r}: the catalog holds M >= {region.magnitude_completeness:g}, "
+            f"expected events of M >= {magnitude:g}"
+        )
+    moment = np.full(catalog.sizes["event"], known.astype("datetime64[ns]"))
+    then = last_versions(catalog, moment)
+    origin = then["origin_time"].values
+    cell = cell_index(region, then["latitude"].values, then["longitude"].values)
+    target = (origin >= window.start) & (origin < window.end) & (cell >= 0)
+    target &= then["magnitude"].values >= magnitude
+    shape = (region.latitudes.size, region.longitudes.size)
+    count = np.bincount(cell[target], minlength=shape[0] * shape[1]).reshape(shape)
+    coords = {"lat": region.latitudes, "lon": region.longitudes}
+    return xr.DataArray(count.astype(np.int64), coords, ("lat", "lon"), attrs={"units": "1"})
 
 
 def _bins(catalog: xr.Dataset, region: Region) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

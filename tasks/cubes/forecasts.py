@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -42,7 +43,15 @@ class StoredForecast(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str = Field(description="folder with forecast.nc and manifest.json")
-    sha256: str = Field(description="hash of the manifest and the forecast's values")
+    sha256: str = Field(description="hash of the manifest, the forecast's values and its attributes")
+
+
+class IssuedForecast(NamedTuple):
+    """A stored forecast as read back: its values, what made it, and the hash that it was stored under."""
+
+    forecast: xr.Dataset
+    manifest: ForecastManifest
+    sha256: str
 
 
 def write_forecast(root: Path, forecast: xr.Dataset, manifest: ForecastManifest) -> StoredForecast:
@@ -79,8 +88,8 @@ def write_forecast(root: Path, forecast: xr.Dataset, manifest: ForecastManifest)
     return StoredForecast(path=str(folder), sha256=sha256)
 
 
-def read_forecast(folder: Path) -> tuple[xr.Dataset, ForecastManifest]:
-    """Return a stored forecast and its manifest.
+def read_forecast(folder: Path) -> IssuedForecast:
+    """Return a stored forecast, its manifest and its hash.
 
     Raises
     ------
@@ -97,15 +106,17 @@ def read_forecast(folder: Path) -> tuple[xr.Dataset, ForecastManifest]:
         raise ValueError(
             f"{folder}: expected the content hash {expected}, found {found}; it was changed after issue"
         )
-    return forecast, manifest
+    return IssuedForecast(forecast, manifest, expected)
 
 
 def _hash(forecast: xr.Dataset, manifest: ForecastManifest) -> str:
     digest = hashlib.sha256(manifest.model_dump_json().encode())
+    for key, value in sorted(forecast.attrs.items()):
+        digest.update(f"{key}={value}".encode())
     for name in sorted(map(str, forecast.variables)):
         values = np.ascontiguousarray(forecast[name].values)
-        # Names go into the file as Python's strings and may come back as numpy's.
+        # Text is written as objects and read back as fixed-width characters: one kind, or no hash would ever agree.
         is_text = values.dtype.kind in "OUT"
-        digest.update(f"{name}{values.shape}{'O' if is_text else values.dtype.kind}".encode())
+        digest.update(f"{name}{values.shape}{'text' if is_text else values.dtype.kind}".encode())
         digest.update("\x00".join(map(str, values.ravel())).encode() if is_text else values.tobytes())
     return digest.hexdigest()

@@ -17,19 +17,12 @@ from numpy.typing import NDArray
 from tasks.quality.flags import Reason
 from tasks.quality.injection import Caught, Recovery
 from tasks.quality.report import SensorQuality, table_rows
+from tasks.reports.html import document, image, table
 
 MOST_ROWS: Final = 60
 SHOWN_ROWS: Final = 40
 _NAMES: Final = {"quality": "quality control", "hampel": "causal Hampel filter"}
 _COLOURS: Final = {"quality": "#2b6cb0", "hampel": "#c2703d"}
-_STYLE: Final = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "h1{font-size:1.6rem;margin-bottom:0}h2{font-size:1.15rem;margin-top:2.2rem}"
-    "table{border-collapse:collapse;font-size:.85rem;width:100%}"
-    "th{text-align:left;border-bottom:2px solid #444;padding:.25rem .6rem}"
-    "td{border-bottom:1px solid #ddd;padding:.25rem .6rem;font-variant-numeric:tabular-nums}"
-    "img{max-width:100%}p,li{max-width:48rem}.small{color:#555;font-size:.85rem}"
-)
 
 
 def availability_figure(
@@ -120,19 +113,19 @@ def quality_page(
         f"<h1>{html.escape(title)}</h1><p class=small>{html.escape(lead)}</p>",
         "<h2>Offenders</h2><p>Sensors with the most masked values first, then those that miss most. Reasons with a "
         "star are remarks: the value is kept.</p>",
-        _table(table_rows(sensors[:SHOWN_ROWS])),
+        table(table_rows(sensors[:SHOWN_ROWS])),
     ]
     if len(sensors) > SHOWN_ROWS:
         rest = sensors[SHOWN_ROWS:]
         parts.append(
-            f"<details><summary>{len(rest)} more sensors</summary>{_table(table_rows(rest))}</details>"
+            f"<details><summary>{len(rest)} more sensors</summary>{table(table_rows(rest))}</details>"
         )
     if left_out:
         lines = "".join(f"<li>{html.escape(line)}</li>" for line in left_out)
         parts.append(f"<h2>Not judged</h2><ul>{lines}</ul>")
     if "availability" in figures:
         parts.append(
-            f"<h2>Availability</h2>{_image(figures['availability'], 'share observed per sensor and month')}"
+            f"<h2>Availability</h2>{image(figures['availability'], 'share observed per sensor and month')}"
         )
     if recoveries:
         parts += [
@@ -140,23 +133,19 @@ def quality_page(
             "<p>Steps and slow slip of known size are planted into this region's own series, without telling the "
             "control of any earthquake, and measured before and after. A causal Hampel filter (21 days, 3 robust "
             "deviations) stands beside it.</p>",
-            _image(figures["recovery"], "recovery of planted steps, slow slip and spikes"),
-            _table([recovery_row(r) for r in recoveries]),
+            image(figures["recovery"], "recovery of planted steps, slow slip and spikes"),
+            table([recovery_row(r) for r in recoveries]),
             "<h2>What it catches</h2>",
-            _table([caught_row(c) for c in caught]),
+            table([caught_row(c) for c in caught]),
         ]
     if steps:
         parts += [
             "<h2>Steps</h2><p>All are kept. A step that no earthquake known then explains (within 10^(M/2 - 0.8) km) "
             "may be equipment, or a slow event of less than two weeks.</p>",
-            _table(steps),
+            table(steps),
         ]
     parts.append(f"<h2>Reasons</h2><p class=small>{', '.join(r.name.lower() for r in Reason)}</p>")
-    body = "\n".join(parts)
-    return (
-        f"<!doctype html>\n<html lang=en><head><meta charset=utf-8><title>{html.escape(title)}</title>"
-        f"<style>{_STYLE}</style></head><body>\n{body}\n</body></html>\n"
-    )
+    return document(title, "\n".join(parts))
 
 
 def recovery_row(r: Recovery) -> dict[str, str]:
@@ -190,15 +179,3 @@ def _label_sizes(axes: Axes, sizes_mm: NDArray[np.float64]) -> None:
 
 def _label(sensor: SensorQuality) -> str:
     return sensor.group if sensor.sensor == "all" else f"{sensor.group} {sensor.sensor}"
-
-
-def _image(path: Path, text: str) -> str:
-    return f'<img src="{html.escape(path.name)}" alt="{html.escape(text)}">'
-
-
-def _table(rows: Sequence[Mapping[str, str]]) -> str:
-    if not rows:
-        return "<p>None.</p>"
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in rows[0])
-    lines = ["".join(f"<td>{html.escape(value)}</td>" for value in row.values()) for row in rows]
-    return f"<table><tr>{head}</tr>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"

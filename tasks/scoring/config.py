@@ -22,7 +22,40 @@ class ScoringConfig(BaseModel):
         default=30, ge=1, description="length of a bootstrap block of consecutive windows, days"
     )
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="coverage of every interval")
-    seed: int = Field(default=20190706, ge=0, description="seed of the bootstrap")
+    sequence_days: int = Field(
+        default=30, ge=1, description="events at most this far apart in time are of one sequence, days"
+    )
+    sequence_km: float = Field(
+        default=20.0, gt=0, description="events at most this far apart in space are of one sequence, km"
+    )
+    equivalence_margin: float = Field(
+        default=0.02,
+        gt=0,
+        description="gains within this of zero count as equal to the reference, nats per event",
+    )
+    simulations: int = Field(
+        default=10_000,
+        ge=100,
+        description="simulated catalogs in each consistency test, the same for every model",
+    )
+    power_simulations: int = Field(
+        default=1000, ge=100, description="catalogs under each of the two laws of a power"
+    )
+    significance: float = Field(
+        default=0.05, gt=0, lt=0.5, description="a consistency test rejects below this p-value"
+    )
+    shuffles: int = Field(
+        default=1000, ge=100, description="exchanges of windows in the label-shuffle control"
+    )
+    leak_checks: int = Field(
+        default=2, ge=1, description="issue times at which each forecaster is tried without the future"
+    )
+    score_delay_days: int = Field(
+        default=7,
+        ge=0,
+        description="an issued forecast is scored with the catalog as known this long after its window ends, days",
+    )
+    seed: int = Field(default=20190706, ge=0, description="seed of all draws")
     promotion_horizon_days: int = Field(
         default=7, ge=1, description="horizon at which a network is promoted or not, days"
     )

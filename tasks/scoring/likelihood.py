@@ -52,8 +52,9 @@ class Gain(NamedTuple):
         ln(rate_A / rate_B) at each event.
     excess : float
         N_A - N_B over all windows.
-    space : float, nats
-        The part of the sum that comes from where in a window the events fall; the rest is when.
+    space, magnitude : float, nats
+        The parts of the sum that come from where in a window the events fall, and from how large they are; the rest
+        is when.
     """
 
     per_window: Floats
@@ -61,6 +62,7 @@ class Gain(NamedTuple):
     per_event: Floats
     excess: float
     space: float
+    magnitude: float = 0.0
 
     @property
     def per_earthquake(self) -> float:
@@ -68,59 +70,55 @@ class Gain(NamedTuple):
         n = int(self.events.sum())
         return float(self.per_window.sum()) / n if n else math.nan
 
+    @property
+    def time(self) -> float:
+        """The part of the sum that comes from when events fall and from the number of all, nats."""
+        return float(self.per_window.sum()) - self.space - self.magnitude
+
 
 def information_gain(rates: Floats, reference: Floats, counts: Counts) -> Gain:
     """Return the information gain of `rates` over `reference` (Rhoades et al. 2011, eq. 17, kept by window).
 
+    A rate is (number in the window) x (share of the cell) x (share of the magnitude in the cell); the gain is
+    the sum of the logarithms' differences, which is how it is split in time, space and magnitude.
+
     Parameters
     ----------
-    rates, reference : array (issue_time, lat, lon)
+    rates, reference : array (issue_time, lat, lon) or (issue_time, lat, lon, magnitude)
         Expected counts, finite and positive wherever an event is.
-    counts : int array (issue_time, lat, lon)
+    counts : int array of that shape
         Observed.
     """
     hit = counts > 0
     log_ratio = np.zeros(counts.shape)
     log_ratio[hit] = np.log(rates[hit]) - np.log(reference[hit])
-    total, total_reference = rates.sum(axis=(1, 2)), reference.sum(axis=(1, 2))
-    events = counts.sum(axis=(1, 2))
-    at_events = (counts * log_ratio).sum(axis=(1, 2))
+    bins = tuple(range(1, counts.ndim))
+    total, total_reference = rates.sum(axis=bins), reference.sum(axis=bins)
+    events = counts.sum(axis=bins)
+    at_events = (counts * log_ratio).sum(axis=bins)
+    size = 0.0
+    if counts.ndim == 4:
+        size = float(at_events.sum() - _log_ratio(counts, rates, reference, (3,)).sum())
     # A window of zero rates has no event here (the scorecard refuses it), so its logarithm does not count.
-    tiny = np.finfo(np.float64).tiny
-    when = events * (np.log(np.maximum(total, tiny)) - np.log(np.maximum(total_reference, tiny)))
+    when = _log_ratio(counts, rates, reference, bins)
     return Gain(
         per_window=at_events - (total - total_reference),
         events=events,
         per_event=np.repeat(log_ratio[hit], counts[hit]),
         excess=float((total - total_reference).sum()),
-        space=float((at_events - when).sum()),
+        space=float((at_events - when).sum()) - size,
+        magnitude=size,
     )
 
 
-def block_bootstrap(
-    gain: Gain, windows_per_block: int, draws: int, confidence: float, seed: int
-) -> tuple[float, float]:
-    """Return the interval of the IGPE from resampled blocks of consecutive windows.
-
-    Blocks do not overlap; the last may be shorter. Each draw takes as many blocks as there are, with replacement, and
-    forms the ratio of its gain to its events anew. Draws without an event are left out.
-
-    Returns
-    -------
-    float, float
-        Percentile bounds, nats per event; NaN with fewer than two blocks or fewer than two with events.
-    """
-    starts = np.arange(0, gain.events.size, windows_per_block)
-    total = np.add.reduceat(gain.per_window, starts)
-    events = np.add.reduceat(gain.events, starts)
-    if starts.size < 2 or int((events > 0).sum()) < 2:
-        return math.nan, math.nan
-    chosen = np.random.default_rng(seed).integers(0, starts.size, size=(draws, starts.size))
-    drawn = events[chosen].sum(axis=1)
-    ratio = total[chosen].sum(axis=1)[drawn > 0] / drawn[drawn > 0]
-    tail = 50.0 * (1.0 - confidence)
-    low, high = np.percentile(ratio, [tail, 100.0 - tail])
-    return float(low), float(high)
+def _log_ratio(counts: Counts, rates: Floats, reference: Floats, axes: tuple[int, ...]) -> Floats:
+    """Return n ln(rate / reference) of bins summed over `axes`, 0 where there is no event."""
+    tiny = np.finfo(np.float64).tiny
+    n = counts.sum(axis=axes)
+    ratio = np.log(np.maximum(rates.sum(axis=axes), tiny)) - np.log(
+        np.maximum(reference.sum(axis=axes), tiny)
+    )
+    return np.asarray(n * ratio)
 
 
 class PairedTest(NamedTuple):

@@ -3,25 +3,36 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from tasks.scoring.bootstrap import (
+    Equivalence,
+    block_draws,
+    bootstrap_p_value,
+    equivalence,
+    holm,
+    interval,
+    sequence_draws,
+)
 from tasks.scoring.config import ScoringConfig
 from tasks.scoring.consistency import NTest, n_test
+from tasks.scoring.inputs import checked
 from tasks.scoring.likelihood import (
     Gain,
     PairedTest,
-    block_bootstrap,
     information_gain,
     negative_binomial_log_likelihood,
     poisson_log_likelihood,
     t_test,
     w_test,
 )
+from tasks.scoring.plain import plain
 from tasks.scoring.reliability import Bin, brier_score, probability_of_event, reliability
+from tasks.scoring.sequences import sequences
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -36,8 +47,22 @@ class ModelScore:
     igpe_vs_etas, low, high : float, nats per event
         Information gain per earthquake over the reference (ETAS unless configured otherwise), block-bootstrap
         interval. NaN where there is no event.
+    p_value, p_holm : float
+        Two-sided, that the gain is zero, from the same bootstrap; and adjusted for all models and horizons of the
+        scorecard (Holm), the reference left out.
+    equivalence : Equivalence
+        Test that the gain lies within the configured margin of zero.
+    low_sequences, high_sequences : float, nats per event
+        Interval from resampled earthquake sequences instead of blocks of windows.
+    n_sequences : int
+        Sequences that the events form.
+    largest_sequence : float
+        Share of the events that the largest of them holds.
     igpe_time, igpe_space : float, nats per event
-        The two parts of the gain: when, and where.
+        The two parts of the gain: when, and where. Rates are of all target magnitudes: none is of how large.
+    share_of_edge : float
+        The model's gain over the long-term rate as a share of the reference's: 1 for the reference, 0 for no skill;
+        NaN where the reference has no edge.
     n_events, n_windows : int
         Target events and non-overlapping windows.
     n_forecast : float
@@ -56,8 +81,16 @@ class ModelScore:
     igpe_vs_etas: float
     low: float
     high: float
+    p_value: float
+    p_holm: float
+    equivalence: Equivalence
+    low_sequences: float
+    high_sequences: float
+    n_sequences: int
+    largest_sequence: float
     igpe_time: float
     igpe_space: float
+    share_of_edge: float
     n_events: int
     n_windows: int
     n_forecast: float
@@ -78,59 +111,21 @@ class Scorecard:
     reference: str
     long_term: str
     block_days: int
+    sequence_days: int
+    sequence_km: float
     bootstrap_draws: int
     seed: int
     scores: Mapping[str, Mapping[int, ModelScore]]
 
     def to_dict(self) -> dict[str, object]:
         """Return plain JSON values: horizons as strings, NaN and infinity as None."""
-        content = _plain(asdict(self))
+        content = plain(self)
         assert isinstance(content, dict)
         return content
 
     def to_json(self) -> str:
         """Return `to_dict` as JSON text."""
         return json.dumps(self.to_dict(), allow_nan=False, indent=1)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Bin | NTest | PairedTest):
-        return _plain(value._asdict())
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def _checked(rates: xr.DataArray, counts: xr.DataArray, horizon: int) -> tuple[dict[str, Floats], Counts]:
-    """Return the rates by model and the counts as arrays, aligned and free of NaN and of impossible events."""
-    observed = counts.transpose("issue_time", "lat", "lon")
-    table: dict[str, Floats] = {}
-    for dim in ("issue_time", "lat", "lon"):
-        if not np.array_equal(rates[dim].to_numpy(), observed[dim].to_numpy()):
-            raise ValueError(f"horizon {horizon}: rates and counts differ in their coordinate {dim!r}")
-    values = observed.to_numpy()
-    if not np.isfinite(values).all() or (values < 0).any():
-        raise ValueError(f"horizon {horizon}: expected counts of 0 or more, found NaN or a negative number")
-    for name in map(str, rates["model"].to_numpy()):
-        one = rates.sel(model=name).transpose("issue_time", "lat", "lon").to_numpy().astype(np.float64)
-        for wrong, what in (
-            (~np.isfinite(one), "a finite rate"),
-            (one < 0, "a rate of 0 or more"),
-            ((one == 0) & (values > 0), "a positive rate where an event was observed"),
-        ):
-            if wrong.any():
-                t, y, x = (int(k[0]) for k in np.nonzero(wrong))
-                raise ValueError(
-                    f"model {name!r}, horizon {horizon} days: expected {what}, found {one[t, y, x]:g} in cell "
-                    f"lat {float(observed['lat'][y]):g}, lon {float(observed['lon'][x]):g} "
-                    f"at issue time {observed['issue_time'].to_numpy()[t]}"
-                )
-        table[name] = one
-    return table, values.astype(np.int64)
 
 
 def scorecard(
@@ -165,21 +160,28 @@ def scorecard(
             raise ValueError(
                 f"horizon {horizon}: expected observed counts, found them for {sorted(counts)} only"
             )
-        table, observed = _checked(model_rates, counts[horizon], horizon)
+        table, observed = checked(model_rates, counts[horizon], horizon)
         times = counts[horizon]["issue_time"].to_numpy().astype("datetime64[ns]")
         if (np.diff(times) < np.timedelta64(horizon * 24, "h")).any():
             raise ValueError(f"horizon {horizon}: expected windows that do not overlap, in order of time")
         for needed in (config.reference, config.long_term):
             if needed not in table:
                 raise ValueError(f"horizon {horizon}: expected the model {needed!r}, found {sorted(table)}")
+        labels = sequences(counts[horizon], horizon, config)
         for name, one in table.items():
             spread = (dispersion or {}).get(name, {}).get(horizon)
-            score = _score(one, table, observed, horizon, config, spread)
+            score = _score(one, table, observed, labels, horizon, config, spread)
             scores.setdefault(name, {})[horizon] = score
+    compared = {(name, h): score.p_value for name, by in scores.items() for h, score in by.items()}
+    adjusted = holm({key: p for key, p in compared.items() if key[0] != config.reference})
+    for (name, horizon), p in adjusted.items():
+        scores[name][horizon] = replace(scores[name][horizon], p_holm=p)
     return Scorecard(
         reference=config.reference,
         long_term=config.long_term,
         block_days=config.block_days,
+        sequence_days=config.sequence_days,
+        sequence_km=config.sequence_km,
         bootstrap_draws=config.bootstrap_draws,
         seed=config.seed,
         scores=scores,
@@ -190,14 +192,22 @@ def _score(
     rates: Floats,
     table: Mapping[str, Floats],
     counts: Counts,
+    labels: Counts,
     horizon: int,
     config: ScoringConfig,
     dispersion: float | None,
 ) -> ModelScore:
-    gain: Gain = information_gain(rates, table[config.reference], counts)
+    reference, long_rates = table[config.reference], table[config.long_term]
+    gain: Gain = information_gain(rates, reference, counts)
     n = int(gain.events.sum())
     block = max(1, math.ceil(config.block_days / horizon))
-    low, high = block_bootstrap(gain, block, config.bootstrap_draws, config.confidence, config.seed)
+    blocks = block_draws(gain, block, config.bootstrap_draws, config.seed)
+    low, high = interval(blocks, config.confidence)
+    sequences, n_sequences, largest = sequence_draws(
+        rates, reference, counts, labels, config.bootstrap_draws, config.seed
+    )
+    low_sequences, high_sequences = interval(sequences, config.confidence)
+    edge = information_gain(reference, long_rates, counts).per_earthquake
     forecast = float(rates.sum())
     if dispersion is None:
         variance = None
@@ -208,13 +218,21 @@ def _score(
     occurred = counts > 0
     probability = probability_of_event(rates, dispersion)
     brier = brier_score(probability, occurred)
-    long_term = brier_score(probability_of_event(table[config.long_term]), occurred)
+    long_term = brier_score(probability_of_event(long_rates), occurred)
     return ModelScore(
         igpe_vs_etas=gain.per_earthquake,
         low=low,
         high=high,
+        p_value=bootstrap_p_value(blocks),
+        p_holm=math.nan,
+        equivalence=equivalence(blocks, config.equivalence_margin),
+        low_sequences=low_sequences,
+        high_sequences=high_sequences,
+        n_sequences=n_sequences,
+        largest_sequence=largest,
         igpe_time=gain.per_earthquake - gain.space / n if n else math.nan,
         igpe_space=gain.space / n if n else math.nan,
+        share_of_edge=1.0 + gain.per_earthquake / edge if edge > 0 else math.nan,
         n_events=n,
         n_windows=int(gain.events.size),
         n_forecast=forecast,

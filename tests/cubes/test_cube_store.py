@@ -93,17 +93,21 @@ def test_a_forecast_is_never_overwritten(tmp_path: Path) -> None:
         write_forecast(tmp_path, forecast(0.1), MANIFEST)
     other = write_forecast(tmp_path, forecast(0.2), MANIFEST)
     assert other.path != stored.path
-    found, manifest = read_forecast(Path(stored.path))
+    found, manifest, sha256 = read_forecast(Path(stored.path))
+    assert sha256 == stored.sha256
     assert manifest == MANIFEST
     assert found.equals(forecast(0.1))
     assert len(list((tmp_path / "tiny").iterdir())) == 2
 
 
-def test_a_forecast_of_several_models_reads_as_it_was_issued(tmp_path: Path) -> None:
-    names = xr.IndexVariable("model", np.array(["etas", "cross_attention"], dtype=object))
-    issued = xr.concat([forecast(0.1), forecast(0.2)], dim=names)
-    found, _ = read_forecast(Path(write_forecast(tmp_path, issued, MANIFEST).path))
-    assert found.equals(issued)
+def test_a_forecast_with_names_and_attributes_reads_back_as_it_was_issued(tmp_path: Path) -> None:
+    models = xr.IndexVariable("model", np.array(["etas", "cross_attention"], dtype=object))
+    both = xr.concat([forecast(0.1), forecast(0.2)], dim=models).assign_attrs(issued_by="etas", magnitude=2.5)
+    folder = Path(write_forecast(tmp_path, both, MANIFEST).path)
+    assert read_forecast(folder).forecast.equals(both)
+    both.assign_attrs(magnitude=3.0).to_netcdf(folder / "forecast.nc", engine="h5netcdf")
+    with pytest.raises(ValueError, match="changed after issue"):
+        read_forecast(folder)
 
 
 def test_a_forecast_that_was_changed_after_issue_is_recognised(tmp_path: Path) -> None:

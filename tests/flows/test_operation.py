@@ -10,12 +10,15 @@ import pytest
 
 pytestmark = pytest.mark.server
 
+BASELINES = ("poisson", "smoothed", "reasenberg_jones", "etas", "ensemble")
+
 FLOWS = {
     "ingest",
     "build-cube",
     "train",
     "backtest",
     "forecast",
+    "score-issued",
     "retrain",
     "pipeline",
     "quality",
@@ -55,6 +58,7 @@ def test_every_flow_is_deployed_with_its_schedule_and_a_described_form(machine_r
     assert crons == {
         "ingest": ["7 * * * *"],
         "forecast": ["15 1 * * *"],
+        "score-issued": ["45 1 * * *"],
         "retrain": ["30 2 * * 1"],
         "housekeeping": ["45 5 * * 0"],
     }
@@ -65,22 +69,56 @@ def test_every_flow_is_deployed_with_its_schedule_and_a_described_form(machine_r
         assert str(Path(__file__).parents[2]) not in str(deployment["entrypoint"])
 
 
-def test_a_flow_started_through_the_api_with_changed_parameters_runs(machine_room: dict[str, str]) -> None:
+def _started(client: httpx.Client, flow: str, **config: object) -> tuple[dict, dict[str, str]]:
+    """Start a deployment as its form does, wait for its end, and return the run and its artifacts by key."""
+    deployment = client.get(f"/deployments/name/{flow}/{flow}").json()
+    body = {
+        "parameters": {"config": {"region": "tiny", "seed": 1} | config},
+        "state": {"type": "SCHEDULED"},
+    }
+    created = client.post(f"/deployments/{deployment['id']}/create_flow_run", json=body)
+    assert created.status_code == 201, created.text
+    run = _wait(client, created.json()["id"])
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    body = {"artifacts": {"flow_run_id": {"any_": [run["id"]]}}}
+    artifacts = client.post("/artifacts/filter", json=body).json()
+    return run, {artifact["key"]: artifact["data"] for artifact in artifacts}
+
+
+@pytest.fixture(scope="module")
+def issued(machine_room: dict[str, str]) -> tuple[dict, dict[str, str]]:
     with _client(machine_room) as client:
-        deployment = client.get("/deployments/name/forecast/forecast").json()
-        body = {
-            "parameters": {"config": {"region": "tiny", "seed": 1, "issue_date": "2012-05-01"}},
-            "state": {"type": "SCHEDULED"},
-        }
-        created = client.post(f"/deployments/{deployment['id']}/create_flow_run", json=body)
-        assert created.status_code == 201, created.text
-        run = _wait(client, created.json()["id"])
-        assert run["state_type"] == "COMPLETED", run["state"]["message"]
-        assert run["name"] == "forecast-tiny-2012-05-01"
-        artifacts = client.post(
-            "/artifacts/filter", json={"artifacts": {"flow_run_id": {"any_": [run["id"]]}}}
-        ).json()
-        assert "data:image/png;base64" in artifacts[0]["data"]
+        return _started(client, "forecast", issue_date="2012-05-01")
+
+
+def test_a_flow_started_through_the_api_with_changed_parameters_runs(
+    issued: tuple[dict, dict[str, str]],
+) -> None:
+    run, artifacts = issued
+    assert run["name"] == "forecast-tiny-2012-05-01"
+    assert "data:image/png;base64" in artifacts["forecast-tiny"]
+
+
+def test_an_issued_forecast_is_scored_when_its_windows_are_over(
+    machine_room: dict[str, str], issued: object, state: dict[str, str]
+) -> None:
+    with _client(machine_room) as client:
+        _, artifacts = _started(client, "score-issued")
+    log = next(Path(state["QUAKECUBE_HOME"]).glob("forecasts/tiny-*/scored.jsonl"))
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {(row["issue_time"], row["horizon_days"]) for row in rows} == {
+        ("2012-05-01T00:00:00", horizon) for horizon in (1, 7, 30)
+    }
+    assert {*BASELINES, rows[0]["issued_by"]} <= set(rows[0]["models"])
+    assert [row["observed"] for row in json.loads(artifacts["issued-windows-tiny"])] == [
+        str(row["n_events"]) for row in sorted(rows, key=lambda row: row["horizon_days"])
+    ]
+    # Forecasts of the region's last day still wait.
+    said = artifacts["issued-tiny"]
+    assert "3 windows scored" in said
+    assert "0 forecasts refused" in said
+    assert " 0 waiting" not in said
+    assert "data:image/png;base64" in said
 
 
 def test_schedules_put_runs_into_the_queue(machine_room: dict[str, str]) -> None:
@@ -89,10 +127,10 @@ def test_schedules_put_runs_into_the_queue(machine_room: dict[str, str]) -> None
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             runs = client.post("/flow_runs/filter", json=body).json()
-            if len({run["deployment_id"] for run in runs}) == 4:
+            if len({run["deployment_id"] for run in runs}) == 5:
                 return
             time.sleep(1)
-    raise AssertionError("four flows have schedules, but not of each a run was queued within 60 s")
+    raise AssertionError("five flows have schedules, but not of each a run was queued within 60 s")
 
 
 def test_parameters_outside_the_form_are_refused(machine_room: dict[str, str]) -> None:
