@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tasks.seismicity.kernels import rectangle_mass
 from tasks.seismicity.omori import omori_integrals, omori_total
-from tasks.seismicity.pair_plan import PairPlan, plan_pairs
+from tasks.seismicity.pair_plan import FarField, PairPlan, plan_pairs
 from tasks.seismicity.pair_sums import PairLaw, in_threads, target_sums
 
 Floats = NDArray[np.float64]
@@ -73,9 +73,30 @@ class Problem(NamedTuple):
 
     @property
     def pairs(self) -> PairPlan:
-        """The plan of all pairs within reach."""
-        z = np.zeros(self.t.size) if self.z is None else self.z
-        return plan_pairs((self.t, self.x, self.y, z, self.m), self.reach2, self.target)
+        """The plan of all pairs within reach, each by itself."""
+        return plan_pairs(self._events, self.reach2, self.target)
+
+    def pairs_in_bundles(self, theta: Floats, tolerance: float = 1e-5) -> PairPlan:
+        """Return a plan whose distant parents are in bundles, for a likelihood near theta (9,).
+
+        Parameters
+        ----------
+        theta : array (9,)
+            Tells how much distant parents matter; the plan stays good while the parameters stay similar.
+        tolerance : float
+            Of a bundle's error, relative to the background rate of the target. With 1e-5 the log-likelihood differs
+            from that of all pairs by less than 1e-6 per event (tested).
+        """
+        law = Triggering.of(theta, self.beta, self.m_range)
+        far = FarField(
+            law.productivity(self.m), law.mu * self.background[self.target],
+            law.c, 1.0 + law.omega, law.d, law.gamma, 1.0 + law.rho, tolerance,
+        )  # fmt: skip
+        return plan_pairs(self._events, self.reach2, self.target, far)
+
+    @property
+    def _events(self) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+        return self.t, self.x, self.y, np.zeros(self.t.size) if self.z is None else self.z, self.m
 
 
 class Triggering(NamedTuple):
@@ -136,11 +157,7 @@ class Triggering(NamedTuple):
         return PairLaw(
             norm + self.alpha * m + self.rho * log_scale,
             np.exp(log_scale),
-            self.c,
-            1.0 + self.omega,
-            self.taper,
-            1.0 + self.rho,
-            curvature,
+            np.array([self.c, 1.0 + self.omega, self.taper, 1.0 + self.rho, curvature]),
         )
 
 

@@ -17,8 +17,8 @@ from tasks.seismicity.etas_likelihood import (
     log_likelihood,
     pair_slopes,
 )
+from tasks.seismicity.pair_branching import expected_log_sums
 from tasks.seismicity.pair_plan import PairPlan
-from tasks.seismicity.pair_sums import expected_log_sums
 
 Floats = NDArray[np.float64]
 Bounds = tuple[tuple[float, float], ...]

@@ -18,8 +18,8 @@ from tasks.seismicity.etas_likelihood import (
 )
 from tasks.seismicity.etas_optimise import Bounds, Maximum, climb
 from tasks.seismicity.omori import omori_total
+from tasks.seismicity.pair_branching import expected_children
 from tasks.seismicity.pair_plan import PairPlan
-from tasks.seismicity.pair_sums import expected_children
 
 Floats = NDArray[np.float64]
 

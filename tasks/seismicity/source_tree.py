@@ -49,7 +49,11 @@ def build_tree(points: Floats, unit: Floats, leaf_size: int) -> Tree:
         Nodes with more points are divided.
     """
     order = np.arange(len(points))
-    start, stop, right, low, high = [], [], [], [], []
+    start: list[int] = []
+    stop: list[int] = []
+    right: list[int] = []
+    low: list[Floats] = []
+    high: list[Floats] = []
     # Nodes that wait: first and last point, and the node whose right child this is (-1: none).
     waiting = [(0, len(points), -1)]
     while waiting:
