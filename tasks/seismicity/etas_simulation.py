@@ -59,17 +59,14 @@ def draw_magnitudes(count: int, parameters: EtasParameters, rng: np.random.Gener
     return np.asarray(parameters.m0 - np.log1p(-rng.random(count) * share) / beta)
 
 
-def _survival(age: Floats, parameters: EtasParameters) -> Floats:
-    """Return the share of offspring that come later than `age`, days."""
-    return np.asarray((1.0 + age / parameters.c) ** (1.0 - parameters.p))
-
-
 def _children(
     parents: SimulatedEvents,
     copies: int,
     parameters: EtasParameters,
     window: tuple[float, float],
     rng: np.random.Generator,
+    factor: Floats | float = 1.0,
+    steeper: Floats | float = 0.0,
 ) -> SimulatedEvents:
     """Draw the direct offspring in the window of parents; each parent stands for `copies` catalogs.
 
@@ -77,15 +74,20 @@ def _children(
     which is the same law.
     """
     above = parents.magnitude - parameters.m0
-    first = _survival(np.maximum(window[0] - parents.days, 0.0), parameters)
-    last = _survival(window[1] - parents.days, parameters)
-    count = rng.poisson(copies * parameters.k * np.exp(parameters.alpha * above) * (first - last))
+    c, p = parameters.c, parameters.p + steeper
+    # (age + c)^(1 - p) is the decay's integral, but for its scale; equal decays at an age of one day.
+    first = (np.maximum(window[0] - parents.days, 0.0) + c) ** (1.0 - p)
+    last = (window[1] - parents.days + c) ** (1.0 - p)
+    rate = factor * parameters.k * np.exp(parameters.alpha * above)
+    scale = (parameters.p - 1.0) * c ** (parameters.p - 1.0) * (1.0 + c) ** steeper / (p - 1.0)
+    count = rng.poisson(copies * rate * scale * (first - last))
     row = np.repeat(np.arange(count.size), count)
     n = row.size
+    power = 1.0 / (1.0 - p)
     survival = first[row] + rng.random(n) * (last - first)[row]
-    days = parents.days[row] + parameters.c * (survival ** (1.0 / (1.0 - parameters.p)) - 1.0)
-    scale = parameters.d * np.exp(parameters.gamma * above)
-    radius = np.sqrt(scale[row] * (rng.random(n) ** (1.0 / (1.0 - parameters.q)) - 1.0))
+    days = parents.days[row] + survival ** (power[row] if isinstance(power, np.ndarray) else power) - c
+    area = parameters.d * np.exp(parameters.gamma * above)
+    radius = np.sqrt(area[row] * (rng.random(n) ** (1.0 / (1.0 - parameters.q)) - 1.0))
     angle = rng.uniform(0.0, 2.0 * math.pi, n)
     catalog = parents.catalog[row] if copies == 1 else rng.integers(0, copies, n)
     return SimulatedEvents(
@@ -116,27 +118,36 @@ def _background(
     )
 
 
-def _batch(
+def as_parents(history: Events) -> SimulatedEvents:
+    """Return a history as parents of every catalog."""
+    none = np.zeros(history.days.size, np.int64)
+    return SimulatedEvents(none, history.days, history.x, history.y, history.magnitude, none)
+
+
+def draw_batch(
     model: EtasModel,
     plane: Plane,
     history: SimulatedEvents,
     window: tuple[float, float],
     copies: int,
     seed: np.random.SeedSequence,
-    hide: bool,
+    factor: Floats | float = 1.0,
+    steeper: Floats | float = 0.0,
 ) -> SimulatedEvents:
+    """Draw `copies` catalogs of the window in one set of arrays, unsorted; the arguments of `simulate`.
+
+    The offspring of each event of the history, not that of drawn ones, is multiplied by `factor` (event,) and decays
+    with p + `steeper` (event,), the rate one day after it unchanged.
+    """
     rng = np.random.Generator(np.random.SFC64(seed))
     parameters = model.parameters
-    parts = [_background(model, plane, copies, window, rng), _children(history, copies, parameters, window, rng)]
+    first = _children(history, copies, parameters, window, rng, factor, steeper)
+    parts = [_background(model, plane, copies, window, rng), first]
     parents = _joined(parts)
     while parents.days.size:
         parents = _children(parents, 1, parameters, window, rng)
         parts.append(parents)
-    events = _joined(parts)
-    events = events.take(np.lexsort((events.days, events.catalog)))
-    if not hide:
-        return events
-    return events.take(~hidden(events, history, parameters.m0))
+    return _joined(parts)
 
 
 def simulate(
@@ -183,13 +194,14 @@ def simulate(
         raise ValueError(f"simulate: expected an end after the start, found [{start:g}, {end:g})")
     if history.days.size and float(history.days.max()) > start:
         raise ValueError(f"simulate: expected a history before day {start:g}, found {history.days.max():g}")
-    none = np.zeros(history.days.size, np.int64)
-    past = SimulatedEvents(none, history.days, history.x, history.y, history.magnitude, none)
+    past = as_parents(history)
     sizes = [min(BATCH, catalogs - first) for first in range(0, catalogs, BATCH)]
     seeds = np.random.SeedSequence(seed).spawn(len(sizes))
 
     def work(batch: int) -> SimulatedEvents:
-        return _batch(model, plane, past, (start, end), sizes[batch], seeds[batch], hide)
+        events = draw_batch(model, plane, past, (start, end), sizes[batch], seeds[batch])
+        events = events.take(np.lexsort((events.days, events.catalog)))
+        return events.take(~hidden(events, past, model.parameters.m0)) if hide else events
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         drawn = list(pool.map(work, range(len(sizes))))
