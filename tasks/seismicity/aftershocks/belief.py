@@ -12,7 +12,7 @@ from tasks.seismicity.catalog import Events, training_window
 from tasks.seismicity.etas import EtasModel, EtasParameters
 from tasks.seismicity.geometry import Plane
 from tasks.seismicity.kernels import cell_masses
-from tasks.seismicity.sequence import Sequence, Zone, incompleteness, zone_of
+from tasks.seismicity.aftershocks.sequence import Sequence, Zone, incompleteness, zone_of
 
 Floats = NDArray[np.float64]
 
