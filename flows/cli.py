@@ -10,6 +10,7 @@ import typer
 
 from flows.failures import is_expected, one_line
 from flows.settings import Settings, prepare_environment, settings
+from tasks.cubes.storage import StoreUnreachable, StoreUnsafe
 from tasks.regions import UnknownRegion, load_region
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def up() -> None:
 
     try:
         state = start(current)
-    except ServerError as error:
+    except (ServerError, StoreUnsafe, StoreUnreachable, ValueError) as error:
         raise _fail(error) from error
     print(f"Prefect  {state['prefect']}/deployments")
     print(f"MLflow   {state['mlflow']}/#/experiments")

@@ -5,11 +5,19 @@ import logging
 
 from pydantic import ValidationError
 
+from tasks.cubes.storage import StoreUnreachable, StoreUnsafe
 from tasks.cubes.store import StoreBusy, StoreFull
 from tasks.regions import UnknownRegion
 from tasks.sources.contract import SourceError
 
-EXPECTED: tuple[type[Exception], ...] = (SourceError, StoreBusy, StoreFull, UnknownRegion)
+EXPECTED: tuple[type[Exception], ...] = (
+    SourceError,
+    StoreBusy,
+    StoreFull,
+    StoreUnreachable,
+    StoreUnsafe,
+    UnknownRegion,
+)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

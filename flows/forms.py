@@ -100,3 +100,24 @@ class ForecastForm(_Form):
         pattern=r"^(latest|\d{4}-\d{2}-\d{2})$",
         description="Day at whose midnight (UTC) the forecast is issued, YYYY-MM-DD, or latest: the end of the data.",
     )
+
+
+class HousekeepingForm(BaseModel):
+    """Let old snapshots of observations and cubes go that no registered model and no issued forecast refers to."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    region: str = Field(
+        default="all",
+        pattern=r"^[a-z][a-z0-9_]*$",
+        description="A file in conf/regions, without .yaml, or all: every store there is.",
+    )
+    keep_days: int = Field(
+        default=30,
+        ge=0,
+        le=36500,
+        description="Snapshots of the last so many days stay, whoever refers to them; 0 to 36500.",
+    )
+    dry_run: bool = Field(
+        default=True, description="Only say what would go. Off: what goes cannot be brought back."
+    )

@@ -75,6 +75,8 @@ def _ask(
         return IngestReport(group=group, status="unavailable", messages=[failure])
     # What landed before the service failed can be read all the same.
     report = _read(workspace, region, group, root)
+    if failure and report.status == "empty":  # nothing landed yet, or nothing of the window
+        return IngestReport(group=group, status="unavailable", messages=[failure])
     return report.model_copy(update={"messages": [failure, *report.messages]}) if failure else report
 
 
@@ -180,7 +182,8 @@ def ingest(config: IngestForm) -> IngestResult:
     store = ObservationStore(workspace.observations, region.store_name)
     if not any(group.startswith("catalog/") for group in store.groups()):
         reasons = "; ".join(m for r in reports if r.group.startswith("catalog/") for m in r.messages)
+        way_out = "" if archive is not None else "; a recorded archive is read instead with QUAKECUBE_ARCHIVE"
         raise SourceUnavailable(
-            f"region {region.name!r}: no catalog could be read, so there is nothing to forecast: {reasons}"
+            f"region {region.name!r}: no catalog could be read, so there is nothing to forecast: {reasons}{way_out}"
         )
     return IngestResult(region=region.name, snapshot=str(store.snapshot()), reports=reports)

@@ -7,9 +7,10 @@ import urllib.request
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tasks.cubes.storage import Bucket, probe
 from tasks.workspace import Workspace
 
 
@@ -26,6 +27,19 @@ class Settings(BaseSettings):
     threads: int = Field(default=2, ge=1, description="threads of the local Dask cluster and of torch")
     memory_gib: float = Field(
         default=4.0, gt=0, description="memory for a cube's maps, and for samples; more are read as needed"
+    )
+    stores: str = Field(
+        default="", description="s3://bucket/prefix of observations and cubes; default: the state folder"
+    )
+    s3_endpoint: str = Field(
+        default="",
+        validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+        description="address of an object store that is not Amazon's",
+    )
+    s3_region: str = Field(
+        default="",
+        validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"),
+        description="its region",
     )
     prefect_port: int = Field(default=4200, description="Prefect server and UI on 127.0.0.1")
     mlflow_port: int = Field(default=5000, description="MLflow UI on 127.0.0.1")
@@ -50,7 +64,20 @@ class Settings(BaseSettings):
         return f"http://127.0.0.1:{self.mlflow_port}"
 
     def workspace(self) -> Workspace:
-        """Return the folders as tasks need them."""
+        """Return folders and stores as tasks need them.
+
+        Raises
+        ------
+        ValueError
+            If QUAKECUBE_STORES names no bucket.
+        StoreUnsafe, StoreUnreachable
+            If it names one that would lose commits, or that cannot be asked (see `probe`).
+        """
+        stores = ""
+        if self.stores:
+            place = Bucket.parse(self.stores, endpoint=self.s3_endpoint, region=self.s3_region)
+            probe(place)
+            stores = place.uri
         home = self.home.resolve()
         home.mkdir(parents=True, exist_ok=True)
         return Workspace(
@@ -61,6 +88,7 @@ class Settings(BaseSettings):
             dask_address=self.dask_address,
             threads=self.threads,
             memory_gib=self.memory_gib,
+            stores=stores,
         )
 
 

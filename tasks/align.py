@@ -2,12 +2,11 @@
 
 from pydantic import Field
 
-from tasks.cubes.audit import audit_cube
-from tasks.cubes.build import build_groups
 from tasks.cubes.cluster import dask_cluster
+from tasks.cubes.proof import Proof
 from tasks.cubes.shares import observed_share
-from tasks.cubes.store import CubeRef, ObservationStore, open_cube
-from tasks.cubes.stream import stream_cube
+from tasks.cubes.store import CubeRef, CubeStore, ObservationStore, open_cube
+from tasks.cubes.update import follow, reader
 from tasks.progress import dask_progress
 from tasks.regions import Region
 from tasks.stage import stage
@@ -29,22 +28,19 @@ class CubeReport(Kept):
 
 @stage("align-cube", run_name="align-{region.name}")
 def align_cube(workspace: Workspace, region: Region, observations: str) -> CubeReport:
-    """Build the cube of `region` from the snapshot `observations`; return its reference."""
+    """Bring the cube of `region` up to the snapshot `observations`; return its reference."""
     store = ObservationStore(workspace.observations, region.store_name)
+    cubes = CubeStore(workspace.cubes, region.store_name)
+    proof = Proof(region, reader(store, observations))
     with (
         dask_cluster(workspace.dask_address, workspace.threads) as client,
-        dask_progress(f"align {region.name}", client) as told,
+        dask_progress(f"align {region.name}", client),
     ):
-        told.doing = "build"
-        groups = build_groups(region, lambda group: store.read(group, observations))
-        told.doing = "audit"
-        audited = audit_cube(region, lambda group: store.read(group, observations), groups)
-        told.doing = "commit"
-        ref = stream_cube(workspace.cubes, region.store_name, groups, f"observations {observations}")
-    labels = groups["labels"]
+        ref = follow(region, store, observations, cubes, proof)
+    groups = open_cube(ref)
     return CubeReport(
         ref=ref,
-        shape={str(k): int(v) for k, v in labels.sizes.items()},
-        modalities=observed_share(open_cube(ref)),
-        audited=[str(t) for t in audited],
+        shape={str(k): int(v) for k, v in groups["labels"].sizes.items()},
+        modalities=observed_share(groups),
+        audited=[str(t) for t in proof.times],
     )

@@ -61,15 +61,16 @@ def writing_turn(workspace: Workspace) -> Iterator[None]:
 
     The lock of a repository (`Repository.writing`) keeps two commits apart; this one keeps two runs apart, which
     would read the same sources side by side and make each other wait at every group. It is a file and no limit of
-    Prefect's: runs of different Prefect servers share it, and it is free again as soon as its process is dead.
+    Prefect's: runs of different Prefect servers share it, and it is free again as soon as its process is dead. Runs on
+    other machines that share a bucket do not see it: their commits are kept apart by the bucket.
 
     Raises
     ------
     StoreBusy
         If another run holds it for too long.
     """
-    workspace.observations.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(workspace.observations / ".ingest.lock", timeout=_PATIENCE_S)
+    workspace.ingest.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(workspace.ingest / ".ingest.lock", timeout=_PATIENCE_S)
     try:
         turn = lock.acquire()
     except TimeoutError as waited:
@@ -157,7 +158,9 @@ def ingest_source(
         before = store.snapshot()
         snapshot = store.write(group, fetched.dataset, is_damaged=bool(fetched.invalid))
     except ValueError as refused:
-        return IngestReport(group=group, status="invalid", messages=[str(refused)])
+        # what was left out is often why the rest does not fit
+        why = [_told(problem, root, archive) for problem in fetched.invalid]
+        return IngestReport(group=group, status="invalid", messages=[*why, str(refused)])
     # Payloads that were left out are read again each time, until they are mended.
     bad = {Path(problem.path) for problem in fetched.invalid}
     log.keep({name: stamp for name, stamp in there.items() if root / config.path / name not in bad})
@@ -176,15 +179,16 @@ def _told(problem: SourceDataInvalid, root: Path, archive: str) -> str:
 
 
 def _read_log(workspace: Workspace, region: Region, config: SourceConfig) -> ReadLog:
-    """Return the log of what was read of a source with this configuration, window, place and code."""
+    """Return the log of what was read of a source with this configuration, window, code, and into this store."""
     reader = {
+        "store": workspace.token("observations"),
         "source": config.model_dump(mode="json"),
         "bounds": region.bounds.model_dump(),
         "code": code_digest("tasks"),
     }
     window = [str(moment) for moment in window_of(region, config)]
     name = f"{config.modality}-{config.name}.json"
-    folder = workspace.observations / ".read" / region.store_name
+    folder = workspace.ingest / ".read" / region.store_name
     return ReadLog(folder / name, digest(reader | {"window": window}))
 
 

@@ -1,11 +1,20 @@
 """What every test may ask for: configuration, small regions and catalogs, the recorded archive, a browser."""
 
+import hashlib
 import os
+import re
 import shutil
+import socket
+import subprocess
+import threading
+import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -96,3 +105,92 @@ def chromium() -> str:
     if path is None:
         pytest.skip("Debian's package chromium is not installed")
     return path
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """Give the address of a moto server, which speaks S3, with a bucket `observatory`."""
+    peers = os.environ.get("QUAKECUBE_PEERS", "")
+    server = Path(peers) / "bin" / "moto_server"
+    if not peers or not server.exists():
+        pytest.skip("QUAKECUBE_PEERS names no environment with moto[server]")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(server), "-H", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        url = f"http://127.0.0.1:{port}"
+        try:
+            for _ in range(200):
+                try:
+                    urlopen(Request(f"{url}/observatory", method="PUT"), timeout=2).close()
+                    break
+                except OSError:
+                    time.sleep(0.1)
+            else:
+                pytest.fail("moto_server did not start within 20 s")
+            yield url
+        finally:
+            process.terminate()
+
+
+class _Careless(BaseHTTPRequestHandler):
+    """An object store that takes conditional writes and looks at only some of their conditions, or at none."""
+
+    enforced: frozenset[str]
+    objects: dict[str, bytes]
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        there = self.objects.get(self.path)
+        if "If-None-Match" in self.enforced and self.headers.get("If-None-Match") and there is not None:
+            self._answer(412)
+            return
+        match = self.headers.get("If-Match")
+        if "If-Match" in self.enforced and match and (there is None or match.strip('"') != _etag(there)):
+            self._answer(412)
+            return
+        self.objects[self.path] = body
+        self._answer(200, _etag(body))
+
+    def do_DELETE(self) -> None:
+        self.objects.pop(self.path, None)
+        self._answer(204)
+
+    def do_POST(self) -> None:
+        text = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        keys = re.findall("<Key>(.*?)</Key>", text)
+        for key in keys:
+            self.objects.pop(f"/bucket/{key}", None)
+        gone = "".join(f"<Deleted><Key>{key}</Key></Deleted>" for key in keys)
+        self._answer(200, body=f"<DeleteResult>{gone}</DeleteResult>".encode())
+
+    def _answer(self, status: int, etag: str = "", body: bytes = b"") -> None:
+        self.send_response(status)
+        if etag:
+            self.send_header("ETag", f'"{etag}"')
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def _etag(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:32]
+
+
+@pytest.fixture(scope="session")
+def careless_store() -> Iterator[Callable[[frozenset[str]], tuple[str, dict[str, bytes]]]]:
+    """Start an object store that enforces only some conditions; give its address and what it holds."""
+    with ExitStack() as stack:
+
+        def start(enforced: frozenset[str]) -> tuple[str, dict[str, bytes]]:
+            handler = type("Handler", (_Careless,), {"enforced": enforced, "objects": {}})
+            server = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), handler))
+            stack.callback(server.shutdown)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            return f"http://127.0.0.1:{server.server_port}", handler.objects
+
+        yield start

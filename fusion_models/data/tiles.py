@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -215,11 +216,13 @@ def map_tiles(
     return TileFile(source, path)
 
 
-def forget_tiles(folder: Path, keep: Iterable[str] = ()) -> list[Path]:
-    """Remove the tile files below `folder` of all snapshots but `keep`, and unfinished ones; return what went."""
-    kept = tuple(f"{snapshot}-" for snapshot in keep)
-    gone = [p for p in sorted(folder.glob(f"*{SUFFIX}")) if not p.name.startswith(kept)]
-    gone += sorted(folder.glob(".*.part"))
+def forget_tiles(folder: Path, snapshots: Iterable[str]) -> list[Path]:
+    """Remove the tile files of `snapshots` below `folder`, and what was left unfinished; return what went.
+
+    A file that was written to in the last hour is not taken for unfinished. Who has a file mapped keeps its content.
+    """
+    gone = [path for snapshot in snapshots for path in sorted(folder.glob(f"{snapshot}-*{SUFFIX}"))]
+    gone += [p for p in sorted(folder.glob(".*.part")) if p.stat().st_mtime < time.time() - 3600]
     for path in gone:
         path.unlink(missing_ok=True)
     return gone

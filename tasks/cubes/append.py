@@ -14,6 +14,8 @@ ROW_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "event": ("event_id", "available_time"),
     "record": ("station", "time"),
     "time": ("time",),
+    # Of groups that have stations; scenes are told apart by the two times.
+    "revision": ("station", "time", "available_time"),
 }
 ROW_ORDER: Final[dict[str, tuple[str, ...]]] = {
     "event": ("origin_time", "event_id", "available_time"),
@@ -21,11 +23,15 @@ ROW_ORDER: Final[dict[str, tuple[str, ...]]] = {
     "time": ("time",),
 }
 # The part of the key that is a moment: what the zones of a group are about.
-KEY_TIME: Final[dict[str, str]] = {"event": "available_time", "record": "time", "time": "time"}
+KEY_TIME: Final[dict[str, str]] = {
+    "event": "available_time", "record": "time", "time": "time", "revision": "time",
+}  # fmt: skip
+# The time that a row is about: what the days of a cube follow.
+ABOUT: Final[dict[str, str]] = KEY_TIME | {"event": "origin_time"}
 
 
 def row_dimension(dataset: xr.Dataset) -> str | None:
-    """Return the dimension along which a group grows (`event`, `record`, `time`); None for static layers."""
+    """Return the dimension along which a group grows (one of `ROW_KEYS`); None for static layers."""
     return next((dim for dim in ROW_KEYS if dim in dataset.sizes), None)
 
 

@@ -7,10 +7,12 @@ from typing import Final
 import dask.config
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from fusion_models.data.asof import LeakError
 from tasks.cubes.build import Groups, Read, lazy_groups
 from tasks.cubes.clock import DAY, known_at
+from tasks.cubes.layout import canonical
 from tasks.cubes.merge import last_versions
 from tasks.regions import Region
 
@@ -65,13 +67,20 @@ def audit_cube(
                 f"issue time {issue_time} lies before the end of training {region.split.train_end}, "
                 "whose statistics it would not have had"
             )
-        _audit_once(region, read, groups, issue_time, build, lookback_days)
+        # The rebuild is small: shipping it to a cluster would cost more than computing it here.
+        with dask.config.set(scheduler="threads"):
+            _audit_once(region, read, groups, issue_time, build, lookback_days)
     logger.info("cube of %s audited at %s", region.name, ", ".join(map(str, times)))
     return times
 
 
-def choose_issue_times(region: Region, n: int = 2, seed: int = 0) -> list[np.datetime64]:
-    """Return `n` random moments, one from each of n equal parts of the time after training and its latency."""
+def choose_issue_times(
+    region: Region, n: int = 2, seed: int = 0, since: np.datetime64 | None = None
+) -> list[np.datetime64]:
+    """Return `n` random moments, one from each of n equal parts of the time after training and its latency.
+
+    With `since` of the time from then on, or of the last day if there is less.
+    """
     latency = max(s.latency_days for s in region.sources)
     start = np.datetime64(region.split.train_end, "s") + np.timedelta64(int((latency + 1) * 86_400), "s")
     end = np.datetime64(region.end, "s")
@@ -79,6 +88,8 @@ def choose_issue_times(region: Region, n: int = 2, seed: int = 0) -> list[np.dat
         raise ValueError(
             f"region {region.name!r}: the cube ends {region.end}, before training data are published"
         )
+    if since is not None:
+        start = max(start, min(since.astype("datetime64[s]"), end - np.timedelta64(1, "D")))
     edges = np.linspace(0, (end - start).astype(np.int64), n + 1)
     offsets = np.random.default_rng(seed).uniform(edges[:-1], edges[1:])
     return [(start + np.timedelta64(int(offset), "s")).astype("datetime64[ns]") for offset in offsets]
@@ -104,31 +115,45 @@ def _audit_once(
         rows = next((d for d in ("event", "record", "time") if d in known.sizes), None)
         return None if rows is not None and known.sizes[rows] == 0 else known
 
-    # The rebuild is small: shipping it to a cluster would cost more than computing it here.
-    with dask.config.set(scheduler="threads"):
-        known = {
-            name: _shown(name, group, issue_time, first).compute()
-            for name, group in build(region, read_known).items()
-            if name not in UNGUARDED
-        }
+    compare_views(groups, build(region, read_known), issue_time, first)
+
+
+def compare_views(
+    groups: Mapping[str, xr.Dataset],
+    known: Mapping[str, xr.Dataset],
+    issue_time: np.datetime64,
+    first: np.datetime64,
+) -> None:
+    """Raise LeakError unless what `groups` show at `issue_time` is in `known`, built from what was known then.
+
+    Of daily groups the days since `first` are compared, of interferograms the latest, of events all that are given.
+    """
+    rebuilt = {
+        name: _shown(name, group, issue_time, first) for name, group in known.items() if name not in UNGUARDED
+    }
     for name, group in groups.items():
         if name not in UNGUARDED:
-            _same(name, _shown(name, group, issue_time, first).compute(), known.get(name), issue_time)
+            _same(name, _shown(name, group, issue_time, first), rebuilt.get(name), issue_time)
 
 
 def _shown(name: str, group: xr.Dataset, issue_time: np.datetime64, first: np.datetime64) -> xr.Dataset:
-    """Return the part of a group that is compared: events, latest pairs, or days since `first`, known then."""
+    """Return in memory the part of a group that is compared: events, latest pairs, days since `first`, known then."""
     if "available_time" not in group.variables:
         raise _leak(name, "available_time", issue_time, "it is missing, so nobody can tell what was known")
     if "event" in group.sizes:
-        events = last_versions(known_at(group, issue_time))
+        events = last_versions(known_at(canonical(group), issue_time))
         # Ids may change when another provider's solution links up with an event; what is said of it may not.
         order = np.lexsort([events[c].values for c in ("magnitude", "longitude", "latitude", "origin_time")])
-        return events[list(EVENT_COLUMNS)].isel(event=order)
+        return events[list(EVENT_COLUMNS)].isel(event=order).compute()
     if "pair" in group.sizes:
-        return group.isel(pair=np.flatnonzero(group["available_time"].values <= issue_time)[-PAIRS:])
-    days = group.sel(time=slice(first, issue_time))
-    return days.where(days["available_time"] <= issue_time).drop_vars("available_time")
+        return canonical(group.isel(pair=latest_pairs(group, issue_time))).compute()
+    days = canonical(group.sel(time=slice(first, issue_time)))
+    return days.where(days["available_time"] <= issue_time).drop_vars("available_time").compute()
+
+
+def latest_pairs(insar: xr.Dataset, issue_time: np.datetime64) -> NDArray[np.intp]:
+    """Return which pairs are compared: the latest that are known."""
+    return np.flatnonzero(insar["available_time"].values <= issue_time)[-PAIRS:]
 
 
 def _same(name: str, shown: xr.Dataset, known: xr.Dataset | None, issue_time: np.datetime64) -> None:

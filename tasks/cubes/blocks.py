@@ -26,7 +26,7 @@ from tasks.cubes.layout import (
     put_hidden,
     row_dimension_of,
 )
-from tasks.cubes.repository import in_chunks, open_group
+from tasks.cubes.repository import groups_of, open_group
 
 BLOCK_ROWS: Final = CUBE_ROWS
 CONTENT: Final = "content_sha256"
@@ -62,7 +62,7 @@ def store_group(session: icechunk.Session, group: str, dataset: xr.Dataset, firs
     if first_row and not fits:
         raise TailDoesNotFit(f"group {group!r}: expected the stored variables, types and axes, found others")
     if not fits or rows is None or parent is None or stored is None:
-        digests = _block_digests(new, rows)
+        digests = block_digests(new, rows)
         sha = content_sha256(new, digests)
         if (
             stored is None
@@ -74,7 +74,8 @@ def store_group(session: icechunk.Session, group: str, dataset: xr.Dataset, firs
         return
     start = first_row - first_row % BLOCK_ROWS
     if start < first_row:
-        head = in_chunks(stored.isel({rows: slice(start, first_row)})).compute()
+        # Without Dask: a session that is written to does not travel to a cluster's workers.
+        head = canonical(stored.isel({rows: slice(start, first_row)}).load())
         fixed = [n for n, v in new.variables.items() if rows not in v.dims]
         new = xr.concat(
             [head.drop_vars([n for n in fixed if n in head.variables]), new.drop_vars(fixed)],
@@ -86,7 +87,7 @@ def store_group(session: icechunk.Session, group: str, dataset: xr.Dataset, firs
     kept_digests = parent[DIGESTS]
     assert isinstance(kept_digests, zarr.Array)
     before = np.asarray(kept_digests[:])
-    digests = np.concatenate([before[:first_block], _block_digests(new, rows)])
+    digests = np.concatenate([before[:first_block], block_digests(new, rows)])
     _write_rows(parent, new, rows, start, before, digests)
     attributes = dict(new.attrs) | {CONTENT: content_sha256(new, digests)}
     kept = dict(parent.attrs)
@@ -94,6 +95,12 @@ def store_group(session: icechunk.Session, group: str, dataset: xr.Dataset, firs
         attributes["coordinates"] = kept["coordinates"]
     if kept != attributes:
         parent.attrs.put(attributes)
+
+
+def groups_in(session: icechunk.Session) -> dict[str, xr.Dataset]:
+    """Return the groups as `session` has them, committed or not, lazily and without Dask."""
+    opened = {name: open_group(session.store, name) for name in groups_of(session.store)}
+    return {name: group for name, group in opened.items() if group is not None}
 
 
 def content_sha256(dataset: xr.Dataset, digests: Digest | None = None) -> str:
@@ -105,7 +112,7 @@ def content_sha256(dataset: xr.Dataset, digests: Digest | None = None) -> str:
         Digests of the blocks of its rows; computed where they are not given. Without them `dataset` must be whole.
     """
     rows = row_dimension_of(dataset)
-    blocks = _block_digests(dataset, rows) if digests is None else digests
+    blocks = block_digests(dataset, rows) if digests is None else digests
     sha = hashlib.sha256()
     sha.update(repr(sorted((k, v) for k, v in dataset.attrs.items() if k not in NOTES)).encode())
     for name in sorted(map(str, dataset.variables)):
@@ -168,7 +175,7 @@ def _write_rows(
         put_hidden(parent, DIGESTS, after[first:], first)
 
 
-def _block_digests(dataset: xr.Dataset, rows: str | None) -> Digest:
+def block_digests(dataset: xr.Dataset, rows: str | None) -> Digest:
     """Return the SHA-256 of each block of rows, uint8 (block, 32)."""
     if rows is None:
         return np.zeros((0, 32), np.uint8)
@@ -183,10 +190,10 @@ def _block_digests(dataset: xr.Dataset, rows: str | None) -> Digest:
     return np.stack(out) if out else np.zeros((0, 32), np.uint8)
 
 
-def _bytes(values: NDArray[np.generic]) -> bytes:
+def _bytes(values: NDArray[np.generic]) -> bytes | memoryview:
     if values.dtype == object:
         return "\x00".join(map(str, values.ravel())).encode()
     if values.dtype.kind == "f":
         # All NaN are one: their sign and payload depend on the code that made them.
         values = np.where(np.isnan(values), values.dtype.type(np.nan), values)
-    return np.ascontiguousarray(values).tobytes()
+    return np.ascontiguousarray(values).view(np.uint8).data if values.ndim else values.tobytes()

@@ -6,14 +6,12 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from tasks.cubes.append import ROW_KEYS
-from tasks.cubes.layout import HIDDEN, dimensions, equal
+from tasks.cubes.append import ABOUT, ROW_KEYS
+from tasks.cubes.layout import HIDDEN, REVISIONS, dimensions, equal
 from tasks.cubes.repository import Repository
 
 _NAT: Final = np.iinfo(np.int64).min
 BEGINNING: Final = np.datetime64("1678-01-01", "ns")
-# The time that a row is about: what the days of a cube follow.
-ABOUT: Final = {"event": "origin_time", "record": "time", "time": "time"}
 
 
 def first_changes(repository: Repository, before: str, after: str | None = None) -> dict[str, np.datetime64]:
@@ -36,11 +34,11 @@ def first_changes(repository: Repository, before: str, after: str | None = None)
     first: dict[str, np.datetime64] = {}
     for path in (*diff.new_groups, *diff.deleted_groups, *diff.new_arrays, *diff.deleted_arrays):
         group = _group_of(path, is_array=path in diff.new_arrays or path in diff.deleted_arrays)
-        if path.rpartition("/")[2] not in HIDDEN and group:
+        if path.rpartition("/")[2] not in HIDDEN and group and not _is_kept_beside(group):
             first[group] = BEGINNING
     for path, chunks in diff.updated_chunks.items():
         group, name = _group_of(path, is_array=True), path.rpartition("/")[2]
-        if name in HIDDEN or first.get(group) == BEGINNING:
+        if name in HIDDEN or first.get(group) == BEGINNING or _is_kept_beside(group):
             continue
         since = _first_of(old, new, group, name, chunks)
         if since is not None:
@@ -88,6 +86,10 @@ def _differing(then: NDArray[np.generic], now: NDArray[np.generic]) -> NDArray[n
     if then.shape[1:] != now.shape[1:]:
         out[:] = True
     return out
+
+
+def _is_kept_beside(group: str) -> bool:
+    return f"{group}/".startswith(REVISIONS)
 
 
 def _group_of(path: str, *, is_array: bool) -> str:

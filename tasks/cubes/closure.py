@@ -1,6 +1,7 @@
 """From which time on a catalog has to be merged again, so that nothing before it could come out otherwise."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,16 @@ import xarray as xr
 
 from tasks.cubes.matching import SAME_TIME, TWIN_TIME
 
-_REACH = max(SAME_TIME, TWIN_TIME)
+REACH: Final = max(SAME_TIME, TWIN_TIME)
+_BLOCK: Final = 1024
+
+
+def event_key(event_id: str) -> str:
+    """Return what two ids of one event share: a network's numbers come with and without its name.
+
+    To take two events for one does no harm here.
+    """
+    return event_id.removeprefix("ci")
 
 
 def merge_start(catalogs: Mapping[str, xr.Dataset], since: np.datetime64) -> np.datetime64:
@@ -25,8 +35,7 @@ def merge_start(catalogs: Mapping[str, xr.Dataset], since: np.datetime64) -> np.
     frames = [
         pd.DataFrame(
             {
-                # One network's numbers come with and without its name; to take two ids for one does no harm.
-                "id": [str(i).removeprefix("ci") for i in c["event_id"].values],
+                "id": [event_key(str(i)) for i in c["event_id"].values],
                 "origin": c["origin_time"].values.astype("datetime64[ns]"),
             }
         )
@@ -43,8 +52,20 @@ def merge_start(catalogs: Mapping[str, xr.Dataset], since: np.datetime64) -> np.
         earlier = start
         if place < origin.size:
             earlier = min(earlier, reaching[place])
-        if place and start - origin[place - 1] <= _REACH:
+        if place and start - origin[place - 1] <= REACH:
             earlier = min(earlier, origin[place - 1])
         if earlier == start:
             return start
         start = earlier
+
+
+def first_row(times: xr.DataArray, start: np.datetime64) -> int:
+    """Return how many of the sorted `times` lie before `start`, reading them from their end, block by block."""
+    stop = times.size
+    while stop:
+        low = max(0, stop - _BLOCK)
+        block = times[low:stop].values
+        if block[0] < start:
+            return low + int(np.searchsorted(block, start, "left"))
+        stop = low
+    return 0

@@ -104,8 +104,8 @@ def _hash(forecast: xr.Dataset, manifest: ForecastManifest) -> str:
     digest = hashlib.sha256(manifest.model_dump_json().encode())
     for name in sorted(map(str, forecast.variables)):
         values = np.ascontiguousarray(forecast[name].values)
-        digest.update(f"{name}{values.shape}{values.dtype.kind}".encode())
-        digest.update(
-            "\x00".join(map(str, values.ravel())).encode() if values.dtype.kind in "OUT" else values.tobytes()
-        )
+        # Names go into the file as Python's strings and may come back as numpy's.
+        is_text = values.dtype.kind in "OUT"
+        digest.update(f"{name}{values.shape}{'O' if is_text else values.dtype.kind}".encode())
+        digest.update("\x00".join(map(str, values.ravel())).encode() if is_text else values.tobytes())
     return digest.hexdigest()

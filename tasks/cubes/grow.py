@@ -1,7 +1,7 @@
-"""How a provider's answer joins what is stored: by key, new over old, at the price of the answer, not of the archive.
+"""How a provider's answer joins what is stored: by key, at the price of the answer, not of the archive.
 
-Rows are kept in the order of their arrival. Each `COLUMN_ROWS` rows form a zone whose first and last key time stand in
-two small hidden arrays; so only zones that can hold a key of the answer are read to find it.
+Rows are kept in the order of their arrival, and only zones (see `zones.py`) that can hold a key of the answer are read
+to find it. Of a value that comes in versions the one known first is in the group, the others in its revisions.
 """
 
 from typing import Any, Final
@@ -12,19 +12,19 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 
+from tasks.cubes.answers import cells_of, check_answer, laid, moments_of, plain, wider_types
 from tasks.cubes.append import KEY_TIME, ROW_KEYS, row_keys
-from tasks.cubes.layout import (
-    COLUMN_ROWS,
-    HIDDEN,
-    ZONES,
-    dimensions,
-    encoded,
-    equal,
-    filled,
-    put_group,
-    put_hidden,
-)
+from tasks.cubes.events import mark_events
+from tasks.cubes.layout import HIDDEN, REVISIONS, dimensions, encoded, equal, filled, put_group
 from tasks.cubes.repository import in_chunks, open_group
+from tasks.cubes.revisions import REVISION, has_versions, places_of, sort_versions, versioned
+from tasks.cubes.zones import (
+    mark_zones,
+    rows_between,
+    runs_of_zones,
+    widen_zones,
+    zone_arrays,
+)
 
 Values = NDArray[np.generic]
 Places = NDArray[np.int64]
@@ -52,7 +52,7 @@ class GrowingGroup:
             return None
         if not any(True for _ in parent.arrays()):
             return None
-        if ZONES[0] not in parent:
+        if any(name not in parent for zones in zone_arrays(dim).values() for name in zones):
             stored = open_group(session.store, group)
             assert stored is not None
             return cls.create(session, group, dim, in_chunks(stored))
@@ -63,15 +63,17 @@ class GrowingGroup:
         """Write `rows` as the whole of `group` and return it."""
         put_group(session, group, rows)
         made = cls(session, group, dim, zarr.open_group(session.store, path=group, mode="r+"))
-        made._mark_zones(0, np.asarray(rows[KEY_TIME[dim]].values).astype("datetime64[ns]").view(np.int64))
+        made._mark(rows, 0)
         return made
 
     def join(self, answer: xr.Dataset, *, is_damaged: bool) -> None:
-        """Add the rows of `answer` (sorted, unique); where a key is known, they replace the row.
+        """Add the rows of `answer` (unique); where a key is known, they are sorted by version.
 
         Keys are the day or moment (gridded), station and time (waveform records), event id and available_time
-        (catalogs). Where rows have stations, the answer replaces exactly its own times and stations; other stations
-        keep what they have, and what nobody said is missing (NaN, flag 1). Only chunks that change are written.
+        (catalogs). Of a value with `available_time` the version known first stays or comes here, a later one that says
+        something else goes to the revisions (see `sort_versions`); what has no versions is replaced. Where rows have
+        stations, the answer speaks of exactly its own times and stations; other stations keep what they have, and
+        what nobody said is missing (NaN, flag 1). Only chunks that change are written.
 
         Parameters
         ----------
@@ -83,7 +85,7 @@ class GrowingGroup:
         ValueError
             If the two differ in their variables or in an axis other than rows and stations.
         """
-        self._check(answer)
+        check_answer(self._arrays, answer, self._dim)
         promoted = self._promoted(answer)
         if promoted is not None:
             promoted.join(answer, is_damaged=is_damaged)
@@ -95,10 +97,10 @@ class GrowingGroup:
             answer, places = answer.isel(record=np.flatnonzero(~lost)), places[~lost]
         old = np.flatnonzero(places >= 0)
         covered = old.size == self._rows
-        self._revise(answer.isel({self._dim: old}), places[old], stations)
+        self._put(*self._sorted(answer.isel({self._dim: old}), places[old], stations), stations)
         self._append(answer.isel({self._dim: np.flatnonzero(places < 0)}), stations)
         self._keep_fixed(answer, stations, covered=covered)
-        attributes = {str(k): _plain(v) for k, v in answer.attrs.items()}
+        attributes = {str(k): plain(v) for k, v in answer.attrs.items()}
         stored = dict(self._parent.attrs)
         if _LISTED in stored:
             attributes[_LISTED] = stored[_LISTED]
@@ -112,38 +114,9 @@ class GrowingGroup:
     def _key_array(self) -> "zarr.Array[Any]":
         return self._arrays[KEY_TIME[self._dim]]
 
-    def _check(self, answer: xr.Dataset) -> None:
-        found = set(map(str, answer.variables))
-        if set(self._arrays) != found:
-            raise ValueError(
-                f"expected the variables {sorted(self._arrays)} that are stored, found {sorted(found)}"
-            )
-        sizes = {d: n for a in self._arrays.values() for d, n in zip(dimensions(a), a.shape, strict=True)}
-        for name, array in self._arrays.items():
-            if set(dimensions(array)) != set(answer.variables[name].dims):
-                raise ValueError(
-                    f"expected {name!r} over {dimensions(array)} as stored, found {answer.variables[name].dims}"
-                )
-        for dim, size in answer.sizes.items():
-            name = str(dim)
-            if name in (self._dim, "station"):
-                continue
-            same = size == sizes[name]
-            if same and name in self._arrays:
-                axis = self._arrays[name]
-                same = bool(np.array_equal(np.asarray(axis[:]), encoded(answer[name].values, axis)))
-            if not same:
-                raise ValueError(
-                    f"axis {name!r} differs from the stored one; a new grid needs a new source name"
-                )
-
     def _promoted(self, answer: xr.Dataset) -> "GrowingGroup | None":
         """Return the group laid out anew with wider numbers, if the stored ones cannot hold the answer's values."""
-        wider = {}
-        for name, array in self._arrays.items():
-            kind = answer.variables[name].dtype
-            if kind.kind in "fiub" and not np.can_cast(kind, array.dtype, "safe"):
-                wider[name] = np.promote_types(kind, array.dtype)
+        wider = wider_types(self._arrays, answer)
         if not wider:
             return None
         stored = open_group(self._session.store, self._name)
@@ -173,38 +146,88 @@ class GrowingGroup:
 
     def _find(self, answer: xr.Dataset) -> Places:
         """Return the stored place of each row of the answer, -1 where its key is new."""
-        moments = np.sort(encoded(answer[KEY_TIME[self._dim]].values, self._key_array()))
+        name = KEY_TIME[self._dim]
+        moments = np.sort(moments_of(answer, name))
         places = np.full(moments.size, -1, dtype=np.int64)
         if not moments.size or not self._rows:
             return places
-        first, last = (_column(self._parent, name, slice(None)) for name in ZONES)
-        # A zone can hold a key if one of the answer's moments lies between its first and its last.
-        possible = np.searchsorted(moments, first, "left") < np.searchsorted(moments, last, "right")
-        keys = row_keys([encoded(answer[name].values, self._arrays[name]) for name in ROW_KEYS[self._dim]])
-        for start, stop in _runs(np.flatnonzero(possible)):
-            rows = slice(start * COLUMN_ROWS, min(stop * COLUMN_ROWS, self._rows))
-            stored = row_keys([np.asarray(self._arrays[name][rows]) for name in ROW_KEYS[self._dim]])
+        names = [key for key in ROW_KEYS[self._dim] if key in self._arrays]
+        keys = row_keys([encoded(answer[key].values, self._arrays[key]) for key in names])
+        for rows in runs_of_zones(self._parent, zone_arrays(self._dim)[name], moments, self._rows):
+            stored = row_keys([np.asarray(self._arrays[key][rows]) for key in names])
             found = stored.get_indexer(keys)
             places = np.where(found >= 0, found + rows.start, places)
         return places
 
     def _lost(self, answer: xr.Dataset, places: Places) -> NDArray[np.bool_]:
+        """Return (record,) whether a channel that a stored version has is a gap in the answer's."""
         flags = self._arrays["quality_flag"]
-        lost = np.zeros(places.size, dtype=bool)
         now = answer["quality_flag"].transpose(*dimensions(flags)).values
-        for row in np.flatnonzero(places >= 0):
-            before = np.asarray(flags[int(places[row])])
-            lost[row] = bool(((before == 0) & (now[row] == 1)).any())
+        lost = np.zeros(places.size, dtype=bool)
+        old = np.flatnonzero(places >= 0)
+        if not old.size:
+            return lost
+        before = np.asarray(flags.oindex[(places[old],)])
+        lost[old] = ((before == 0) & (now[old] == 1)).any(axis=1)
+        kept = self._kept(answer.isel(record=old))
+        if kept is not None:
+            (rows,) = places_of(kept, answer, self._dim)
+            mine = np.flatnonzero(rows >= 0)
+            before = kept["quality_flag"].isel({REVISION: mine}).values
+            np.logical_or.at(lost, rows[mine], ((before == 0) & (now[rows[mine]] == 1)).any(axis=1))
         return lost
 
-    def _revise(self, answer: xr.Dataset, places: Places, stations: Places | None) -> None:
+    def _kept(self, answer: xr.Dataset) -> xr.Dataset | None:
+        """Return the revisions of about the times of `answer`, lazily; None if the group has none at all."""
+        times, group = answer["time"].values, f"{REVISIONS}{self._name}"
+        run = rows_between(self._session.store, group, REVISION, times.min(), times.max())
+        return None if run is None else open_group(self._session.store, group, run)
+
+    def _sorted(
+        self, answer: xr.Dataset, places: Places, stations: Places | None
+    ) -> tuple[xr.Dataset, Places]:
+        """Return the rows of `answer` that change those stored at `places`, and keep the revisions among them."""
+        if not places.size or not has_versions(answer, self._dim):
+            return answer, places
+        names = versioned(answer, self._dim)
+        stored = answer.assign({name: self._stored(answer[name], places, stations) for name in names})
+        versions = sort_versions(stored, answer, self._dim, self._kept(answer))
+        if versions.revisions is not None:
+            group = f"{REVISIONS}{self._name}"
+            revisions = GrowingGroup.open(self._session, group, REVISION)
+            if revisions is None:
+                GrowingGroup.create(self._session, group, REVISION, versions.revisions)
+            else:
+                revisions.join(versions.revisions, is_damaged=False)
+        rows = {name for name, array in self._arrays.items() if self._dim in dimensions(array)}
+        if rows <= {*names, *ROW_KEYS[self._dim]}:
+            changed = np.flatnonzero(versions.changed)
+            return versions.first.isel({self._dim: changed}), places[changed]
+        return versions.first, places
+
+    def _stored(self, answer: xr.DataArray, places: Places, stations: Places | None) -> xr.DataArray:
+        """Return what is stored at `places` and `stations` of the variable that `answer` is about."""
+        array = self._arrays[str(answer.name)]
+        dims = dimensions(array)
+        cells = (places,) if "station" not in dims or stations is None else (places, stations)
+        found = np.asarray(array.oindex[cells])
+        if answer.dtype.kind == "M":
+            found = found.view("datetime64[ns]")
+        elif found.dtype.kind in "OT":
+            found = found.astype(object)
+        return answer.transpose(*dims).copy(data=found)
+
+    def _put(self, answer: xr.Dataset, places: Places, stations: Places | None) -> None:
         """Put the rows of `answer` at `places`, chunk by chunk, and write those chunks that this changes."""
         if not places.size:
             return
+        for name, zones in zone_arrays(self._dim).items():
+            if name != KEY_TIME[self._dim]:
+                widen_zones(self._parent, zones, places, moments_of(answer, name))
         for name, array in self._arrays.items():
             if self._dim not in dimensions(array):
                 continue
-            values = _laid(answer, name, array)
+            values = laid(answer, name, array)
             chunk = array.chunks[0] * max(1, 64 // array.chunks[0])
             for block in np.unique(places // chunk):
                 mine = np.flatnonzero(places // chunk == block)
@@ -212,7 +235,7 @@ class GrowingGroup:
                 stop = min(start + chunk, array.shape[0])
                 before = np.asarray(array[start:stop])
                 after = before.copy()
-                after[_index(array, places[mine] - start, stations)] = values[mine]
+                after[cells_of(array, places[mine] - start, stations)] = values[mine]
                 for low in range(0, stop - start, array.chunks[0]):
                     part = slice(low, min(low + array.chunks[0], stop - start))
                     if not equal(before[part], after[part]):
@@ -222,30 +245,22 @@ class GrowingGroup:
         count, start = answer.sizes[self._dim], self._rows
         if not count:
             return
-        moments = encoded(answer[KEY_TIME[self._dim]].values, self._key_array())
         for name, array in self._arrays.items():
             if self._dim not in dimensions(array):
                 continue
-            values = _laid(answer, name, array)
+            values = laid(answer, name, array)
             array.resize((start + count, *array.shape[1:]))
             block = filled(array, (count, *array.shape[1:]))
-            block[_index(array, np.arange(count), stations)] = values
+            block[cells_of(array, np.arange(count), stations)] = values
             array[start:] = block
-        self._mark_zones(start, moments.view(np.int64))
+        self._mark(answer, start)
 
-    def _mark_zones(self, start: int, moments: NDArray[np.int64]) -> None:
-        """Take the rows from `start` on, with these key times, into the zones."""
-        zone = (start + np.arange(moments.size)) // COLUMN_ROWS
-        first = start // COLUMN_ROWS
-        count = int(zone[-1]) - first + 1 if zone.size else 0
-        low = np.full(count, np.iinfo(np.int64).max)
-        high = np.full(count, np.iinfo(np.int64).min)
-        np.minimum.at(low, zone - first, moments)
-        np.maximum.at(high, zone - first, moments)
-        for name, limits, wider in zip(ZONES, (low, high), (np.minimum, np.maximum), strict=True):
-            if start % COLUMN_ROWS:
-                limits[0] = wider(limits[0], _column(self._parent, name, first))
-            put_hidden(self._parent, name, limits, first, chunk=256)
+    def _mark(self, answer: xr.Dataset, start: int) -> None:
+        """Take the new rows from `start` on into the zones, and events into the marks by which they are found."""
+        for name, zones in zone_arrays(self._dim).items():
+            mark_zones(self._parent, zones, start, moments_of(answer, name))
+        if self._dim == "event":
+            mark_events(self._parent)
 
     def _keep_fixed(self, answer: xr.Dataset, stations: Places | None, *, covered: bool) -> None:
         """Write what has no rows: of its own stations the answer's, else only if the answer covers every stored row."""
@@ -253,7 +268,7 @@ class GrowingGroup:
             dims = dimensions(array)
             if self._dim in dims or name == "station":
                 continue
-            values = _laid(answer, name, array)
+            values = laid(answer, name, array)
             before = np.asarray(array[...])
             after = before.copy()
             if dims == ("station",) and stations is not None:
@@ -262,61 +277,3 @@ class GrowingGroup:
                 after = values
             if not equal(before, after):
                 array[...] = after
-
-
-def rows_since(
-    store: icechunk.IcechunkStore, group: str, dim: str, since: np.datetime64
-) -> dict[str, slice] | None:
-    """Return the stored rows from the first zone on that reaches `since`; None if there is no such group.
-
-    Before them no row has a key time of `since` or later.
-    """
-    try:
-        parent = zarr.open_group(store, path=group, mode="r")
-    except zarr.errors.GroupNotFoundError:
-        return None
-    if ZONES[1] not in parent:
-        return {}
-    last = _column(parent, ZONES[1], slice(None))
-    reaching = np.flatnonzero(last >= since.astype("datetime64[ns]").view(np.int64))
-    first = int(reaching[0]) if reaching.size else last.size
-    return {dim: slice(first * COLUMN_ROWS, None)}
-
-
-def _column(parent: zarr.Group, name: str, rows: slice | int) -> NDArray[np.int64]:
-    array = parent[name]
-    assert isinstance(array, zarr.Array)
-    return np.asarray(array[rows], dtype=np.int64)
-
-
-def _laid(answer: xr.Dataset, name: str, array: "zarr.Array[Any]") -> Values:
-    return encoded(np.asarray(answer[name].transpose(*dimensions(array)).values), array)
-
-
-def _index(array: "zarr.Array[Any]", rows: Places, stations: Places | None) -> tuple[Places, ...]:
-    """Return the index of `rows` and, where the array has them second, of `stations`."""
-    dims = dimensions(array)
-    if stations is None or "station" not in dims:
-        return (rows,)
-    if dims[1] != "station":
-        raise ValueError(f"expected stations as the second dimension, found {dims}")
-    return (rows[:, None], stations[None, :])
-
-
-def _runs(numbers: Places) -> list[tuple[int, int]]:
-    """Return half-open runs of consecutive numbers."""
-    if not numbers.size:
-        return []
-    breaks = np.flatnonzero(np.diff(numbers) > 1)
-    starts = np.append(numbers[0], numbers[breaks + 1])
-    stops = np.append(numbers[breaks], numbers[-1]) + 1
-    return [(int(a), int(b)) for a, b in zip(starts, stops, strict=True)]
-
-
-def _plain(value: object) -> object:
-    """Return an attribute as it comes back from JSON."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    return list(value) if isinstance(value, tuple) else value

@@ -17,6 +17,8 @@ COHERENCE_MINIMUM: Final = 0.3
 RAMP_CELLS: Final = 12
 LOOKS: Final = ("look_east", "look_north", "look_up")
 CHUNK_PAIRS: Final = 32
+# Pixels averaged at once: some ten arrays of them exist in between.
+CHUNK_PIXELS: Final = 1 << 23
 Floats = NDArray[np.float64]
 
 
@@ -69,17 +71,20 @@ def _track(track: xr.Dataset, region: Region) -> xr.Dataset:
         raise ValueError(f"track {track.attrs.get('track')!r}: a pair's time_start is not before its time")
     shape = (region.latitudes.size, region.longitudes.size)
 
+    at_once = min(CHUNK_PAIRS, max(1, CHUNK_PIXELS // (lat.size * lon.size)))
+
     def blocks(*arrays: da.Array) -> da.Array:
         cells: da.Array = da.map_blocks(
             _cells, *arrays, lat=lat, lon=lon, region=region, dtype=np.float32,
             chunks=(2, arrays[0].chunks[0], (shape[0],), (shape[1],)), new_axis=0,
         )  # fmt: skip
-        return cells
+        pairs: da.Array = cells.rechunk({1: CHUNK_PAIRS})
+        return pairs
 
-    chunks = {"time": CHUNK_PAIRS, "lat": -1, "lon": -1}
+    chunks = {"time": at_once, "lat": -1, "lon": -1}
     arrays = [track[name].transpose("time", "lat", "lon").chunk(chunks).data
               for name in ("los_displacement", "quality_flag", "coherence")]  # fmt: skip
-    span = da.from_array(np.broadcast_to(years[:, None, None], (n, 1, 1)), chunks=(CHUNK_PAIRS, 1, 1))
+    span = da.from_array(np.broadcast_to(years[:, None, None], (n, 1, 1)), chunks=(at_once, 1, 1))
     both = blocks(*arrays, span)
     look = average_to_cells(np.stack([np.asarray(track[name].values) for name in LOOKS]), lat, lon, region)
     length = np.sqrt((look**2).sum(axis=0))

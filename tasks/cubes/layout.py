@@ -7,20 +7,27 @@ import numpy as np
 import xarray as xr
 import zarr
 from numpy.typing import NDArray
+from zarr.codecs import BloscCodec, BloscShuffle
 
 from tasks.cubes.chunks import CHUNK_DAYS, GRID_COMPRESSOR, grid_chunks
 
-ROWS: Final = ("time", "event", "record", "pair")
+ROWS: Final = ("time", "event", "record", "pair", "revision")
 # Arrays that say where rows are found and what blocks hold; no reader of data sees them.
 ZONES: Final = ("zone_first", "zone_last")
+ORIGINS: Final = ("zone_first_origin", "zone_last_origin")
+EVENT_MARKS: Final = "event_marks"
 DIGESTS: Final = "block_sha256"
-HIDDEN: Final = (*ZONES, DIGESTS)
+HIDDEN: Final = (*ZONES, *ORIGINS, EVENT_MARKS, DIGESTS)
+# A group under this name holds what replaced values of the group that follows it; no reader of data sees it.
+REVISIONS: Final = "revisions/"
 
 # An append rewrites the last chunk, so its length, not that of the archive, is what a day costs.
 COLUMN_ROWS: Final = 1024
 OBSERVATION_ELEMENTS: Final = 1 << 13
 OBSERVATION_ROWS: Final = 256
 CUBE_ROWS: Final = CHUNK_DAYS
+AXIS_ROWS: Final = 8 * COLUMN_ROWS
+AXIS_COMPRESSOR: Final = BloscCodec(cname="zstd", clevel=3, shuffle=BloscShuffle.bitshuffle)
 STATIONS: Final = 16
 
 _TIME_ENCODING: Final = {
@@ -41,8 +48,8 @@ _FILLS: Final[dict[str, object]] = {
 
 
 def row_dimension_of(dataset: xr.Dataset) -> str | None:
-    """Return the dimension along which a group grows (one of `ROWS`, `pair` and `event` before `time`), or None."""
-    return next((d for d in ("event", "record", "pair", "time") if d in dataset.dims), None)
+    """Return the dimension along which a group grows (one of `ROWS`, `time` the last of them), or None."""
+    return next((d for d in ("event", "record", "pair", "revision", "time") if d in dataset.dims), None)
 
 
 def put_group(session: icechunk.Session, group: str, dataset: xr.Dataset, *, is_cube: bool = False) -> None:
@@ -60,6 +67,9 @@ def put_group(session: icechunk.Session, group: str, dataset: xr.Dataset, *, is_
             own["chunks"] = _chunks(array, is_cube=is_cube)
             if is_cube and array.dims == ("time", "lat", "lon"):
                 own["compressors"] = (GRID_COMPRESSOR,)
+            elif is_cube and array.dims == (name,) and array.dtype.kind == "M":
+                # Whoever opens a group reads its axis whole; days at equal distances shrink to next to nothing.
+                own |= {"chunks": (AXIS_ROWS,), "compressors": (AXIS_COMPRESSOR,)}
         own["fill_value"] = _FILLS[array.dtype.kind]
         encoding[str(name)] = own
     plain.to_zarr(session.store, group=group, mode="w", encoding=encoding, consolidated=False)
@@ -113,7 +123,7 @@ def dimensions(array: "zarr.Array[Any]") -> tuple[str, ...]:
 
 
 def put_hidden(
-    parent: zarr.Group, name: str, values: NDArray[np.generic], first: int = 0, *, chunk: int = 16
+    parent: zarr.Group, name: str, values: NDArray[np.generic], first: int = 0, *, chunk: int = 128
 ) -> None:
     """Make rows `first` and on of the hidden array `name` equal to `values`; it is made if it is not there."""
     if name not in parent:

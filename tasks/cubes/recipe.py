@@ -1,16 +1,19 @@
 """What decides a cube's days, so that an update knows whether the stored ones still hold."""
 
 import json
+from functools import cache
 
 from tasks.regions import Region
+from tasks.workspace import code_digest
 
-_VERSION = 1
+# Whatever of it changed: days of two versions must not stand side by side as if one had made them.
+_code = cache(lambda: code_digest("tasks/cubes", "tasks/waveforms"))
 
 
 def recipe(region: Region) -> str:
-    """Return as JSON what of a region decides each day of its cube: all but where it ends and how it is tested."""
+    """Return as JSON what decides each day of a region's cube: the code, and all but where it ends and its tests."""
     left_out = {"end", "title", "etas_start", "magnitude_max", "simulation", "split"}
     content = region.model_dump(mode="json", exclude=left_out)
     return json.dumps(
-        content | {"train_end": region.split.train_end.isoformat(), "version": _VERSION}, sort_keys=True
+        content | {"train_end": region.split.train_end.isoformat(), "code": _code()}, sort_keys=True
     )

@@ -17,7 +17,7 @@ import zarr
 from filelock import FileLock, Timeout
 from icechunk import ConflictError, IcechunkError
 
-from tasks.cubes.layout import HIDDEN, canonical, drop_group, put_group, row_dimension_of
+from tasks.cubes.layout import HIDDEN, REVISIONS, canonical, drop_group, put_group, row_dimension_of
 from tasks.cubes.storage import Bucket, is_bucket, probe
 
 __all__ = ["Repository", "StoreBusy", "StoreFull", "UnknownSnapshot", "drop_group", "put_group"]
@@ -121,11 +121,8 @@ class Repository:
         UnknownSnapshot
             If the repository holds no such snapshot.
         """
-        if not self.exists():
-            if snapshot is not None:
-                raise UnknownSnapshot(f"{self.path}: expected snapshot {snapshot!r}, found no repository")
-            return None
-        return open_group(self.reader(snapshot), group)
+        store = self.reader_if_any(snapshot)
+        return None if store is None else open_group(store, group)
 
     def change(self, message: str, apply: Callable[[icechunk.Session], None], timeout_s: float) -> None:
         """Commit what `apply` does to a session; do it again to the newer state if another writer was first.
@@ -192,6 +189,20 @@ class Repository:
             return self._bucket.storage(self._name)
         return icechunk.local_filesystem_storage(str(self.path))
 
+    def reader_if_any(self, snapshot: str | None = None) -> icechunk.IcechunkStore | None:
+        """Return `reader`; None if nothing was ever written.
+
+        Raises
+        ------
+        UnknownSnapshot
+            If the repository holds no such snapshot.
+        """
+        if self.exists():
+            return self.reader(snapshot)
+        if snapshot is not None:
+            raise UnknownSnapshot(f"{self.path}: expected snapshot {snapshot!r}, found no repository")
+        return None
+
     def reader(self, snapshot: str | None = None) -> icechunk.IcechunkStore:
         """Return the Zarr store of `snapshot` (default: newest), read only.
 
@@ -212,12 +223,13 @@ class Repository:
 
 
 def groups_of(store: icechunk.IcechunkStore) -> list[str]:
-    """Return the paths of the groups in `store` that hold arrays, sorted."""
+    """Return the paths of the groups in `store` that hold arrays, sorted; without their revisions."""
     try:
         members = zarr.open_group(store, mode="r").members(max_depth=None)
     except zarr.errors.GroupNotFoundError:
         return []
-    return sorted({path.rpartition("/")[0] for path, node in members if isinstance(node, zarr.Array)})
+    paths = {path.rpartition("/")[0] for path, node in members if isinstance(node, zarr.Array)}
+    return sorted(path for path in paths if not path.startswith(REVISIONS))
 
 
 def open_group(

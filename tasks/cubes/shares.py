@@ -34,15 +34,16 @@ def observed_share(groups: Mapping[str, xr.Dataset]) -> dict[str, float]:
 def _daily_share(group: xr.Dataset) -> float:
     seen = total = 0
     for start in range(0, group.sizes["time"], BLOCK_DAYS):
-        days = group.drop_vars("available_time").isel(time=slice(start, start + BLOCK_DAYS)).compute()
-        finite = [np.isfinite(array.values) for array in days.data_vars.values()]
-        finite = [
-            each.any(axis=array.dims.index("feature")) if "feature" in array.dims else each
-            for each, array in zip(finite, days.data_vars.values(), strict=True)
-        ]
-        if finite:
-            any_variable = np.logical_or.reduce(finite)
-            seen, total = seen + int(any_variable.sum()), total + any_variable.size
+        days = group.drop_vars("available_time").isel(time=slice(start, start + BLOCK_DAYS))
+        any_variable = np.zeros((), dtype=bool)
+        for array in days.data_vars.values():
+            finite = np.isfinite(array.values)
+            each = finite.any(axis=array.dims.index("feature")) if "feature" in array.dims else finite
+            any_variable = any_variable | each
+            # Mostly the first variable has it all, and the others need not be read.
+            if any_variable.all():
+                break
+        seen, total = seen + int(any_variable.sum()), total + (any_variable.size if any_variable.ndim else 0)
     return seen / total if total else 0.0
 
 
@@ -58,8 +59,11 @@ def _pair_share(pairs: xr.Dataset, days: np.ndarray) -> float:
     seen = np.isfinite(pairs["los_rate"].values)
     start = np.searchsorted(days, pairs["time_start"].values.astype("datetime64[D]"))
     stop = np.searchsorted(days, pairs["time"].values.astype("datetime64[D]"))
-    # Each pair adds one at its start and takes it back at its end; what is above zero is covered.
-    steps = np.zeros((days.size + 1, *seen.shape[1:]), np.int32)
-    np.add.at(steps, start, seen)
-    np.subtract.at(steps, stop, seen)
-    return float((np.cumsum(steps[:-1], axis=0) > 0).mean())
+    covered = 0
+    for row in range(seen.shape[1]):
+        # Each pair adds one at its start and takes it back at its end; what is above zero is covered.
+        steps = np.zeros((days.size + 1, seen.shape[2]), np.int32)
+        np.add.at(steps, start, seen[:, row])
+        np.subtract.at(steps, stop, seen[:, row])
+        covered += int((np.cumsum(steps[:-1], axis=0) > 0).sum())
+    return covered / (days.size * seen[0].size) if days.size and seen.size else 0.0

@@ -22,6 +22,7 @@ CHUNK_DAYS: Final = 256
 CHUNK_CELLS: Final = 1024
 OUTPUTS: Final = ("east_rate", "north_rate", "up_rate", "dilatation_rate", "shear_rate")
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 
 
 def strain_rates(
@@ -83,16 +84,11 @@ def velocity_maps(
     `rates` are east, north and up, m/yr, as Dask arrays with all stations in one chunk; stations weigh
     exp(-r2/`distance_km`2).
     """
-    cells = cell_centres(region)
-    east, north = offsets_km(latitude[:, None], longitude[:, None], cells[0][None, :], cells[1][None, :])
-    r = np.hypot(east, north)
-    weight = np.where(r <= REACH * distance_km, np.exp(-((r / distance_km) ** 2)), 0.0)
     shape = (region.latitudes.size, region.longitudes.size)
     maps: tuple[xr.DataArray, ...] = xr.apply_ufunc(
         _gradients,
         *rates,
-        kwargs={"east": east / distance_km, "north": north / distance_km, "weight": weight,
-                "scale_m": distance_km * 1e3, "shape": shape},
+        kwargs={"latitude": latitude, "longitude": longitude, "region": region, "distance_km": distance_km},
         input_core_dims=[["station"]] * 3,
         output_core_dims=[["lat", "lon"]] * len(OUTPUTS),
         dask="parallelized",
@@ -147,63 +143,63 @@ def _gradients(
     north_rate: Floats,
     up_rate: Floats,
     *,
-    east: Floats,
-    north: Floats,
-    weight: Floats,
-    scale_m: float,
-    shape: tuple[int, int],
+    latitude: Floats,
+    longitude: Floats,
+    region: Region,
+    distance_km: float,
 ) -> tuple[NDArray[np.float32], ...]:
     """Solve v = v0 + G dx by weighted least squares for each day and cell.
 
-    `east north weight` are (station, cell), offsets in units of `scale_m`. The sums of the 3 x 3 normal equations
-    over stations are matrix products (time, station) x (station, cell), and the equations are solved in closed form.
+    The fit is linear in the stations' rates and its coefficients depend only on which stations have one, which stays
+    the same for many days: they are worked out once for each such set, and days are matrix products with them.
     """
-    seen = (np.isfinite(east_rate) & np.isfinite(north_rate) & np.isfinite(up_rate)).astype(np.float64)
-    horizontal = (np.isfinite(east_rate) & np.isfinite(north_rate)).astype(np.float64)
+    horizontal = np.isfinite(east_rate) & np.isfinite(north_rate)
     # A network without vertical positions still has a horizontal gradient.
-    vertical_known = bool(seen.any())
-    out = tuple(np.empty((*east_rate.shape[:-1], east.shape[1]), np.float32) for _ in OUTPUTS)
-    for start in range(0, east.shape[1], CHUNK_CELLS):
+    both = np.concatenate([horizontal, horizontal & np.isfinite(up_rate)], axis=1)
+    sets, which = np.unique(both, axis=0, return_inverse=True)
+    days = [np.flatnonzero(which == k) for k in range(len(sets))]
+    # Coefficients in double precision, for the equations may be ill-conditioned; products in that of the result.
+    rates = [np.where(np.isfinite(r), r, 0.0).astype(np.float32) for r in (east_rate, north_rate, up_rate)]
+    lat, lon = cell_centres(region)
+    out = tuple(np.empty((east_rate.shape[0], lat.size), np.float32) for _ in OUTPUTS)
+    scale_m = np.float32(distance_km * 1e3)
+    for start in range(0, lat.size, CHUNK_CELLS):
         part = slice(start, start + CHUNK_CELLS)
-        e, n, w = east[:, part], north[:, part], weight[:, part]
-        inside = (w > 0).astype(np.float64)
-        normal = _normal(horizontal, inside, e, n, w)
-        v_e = _solve(normal, east_rate, horizontal, e, n, w)
-        v_n = _solve(normal, north_rate, horizontal, e, n, w)
-        if vertical_known:
-            up = _solve(_normal(seen, inside, e, n, w), up_rate, seen, e, n, w)[0]
-        else:
-            up = np.full_like(v_e[0], np.nan)
-        dilatation = (v_e[1] + v_n[2]) / scale_m
-        shear = np.hypot((v_e[1] - v_n[2]) / 2, (v_e[2] + v_n[1]) / 2) / scale_m
-        for target, values in zip(out, (v_e[0], v_n[0], up, dilatation, shear), strict=True):
-            target[..., part] = values
+        e, n = offsets_km(latitude[:, None], longitude[:, None], lat[None, part], lon[None, part])
+        e, n = e / distance_km, n / distance_km
+        r = np.hypot(e, n)
+        weight = np.where(r <= REACH, np.exp(-(r**2)), 0.0)
+        for (seen, seen_up), rows in zip(sets.reshape(len(sets), 2, -1), days, strict=True):
+            fit = _coefficients(weight * seen[:, None], e, n)
+            vertical = _coefficients(weight * seen_up[:, None], e, n)[0] if seen_up.any() else np.nan * fit[0]
+            v_e, v_n = ([rate[rows] @ term for term in fit] for rate in rates[:2])
+            up = rates[2][rows] @ vertical
+            dilatation = (v_e[1] + v_n[2]) / scale_m
+            shear = np.sqrt((v_e[1] - v_n[2]) ** 2 + (v_e[2] + v_n[1]) ** 2) / (2 * scale_m)
+            for target, values in zip(out, (v_e[0], v_n[0], up, dilatation, shear), strict=True):
+                target[rows, part] = values
+    shape = (region.latitudes.size, region.longitudes.size)
     return tuple(array.reshape(-1, *shape) for array in out)
 
 
-def _normal(seen: Floats, inside: Floats, east: Floats, north: Floats, weight: Floats) -> tuple[Floats, ...]:
-    """Return the six entries of the normal matrix (time, cell) and its determinant; NaN where it is not usable."""
-    one, e, n = (seen @ (weight * f) for f in (np.ones_like(east), east, north))
-    ee, en, nn = (seen @ (weight * f) for f in (east * east, east * north, north * north))
-    determinant = one * (ee * nn - en * en) - e * (e * nn - en * n) + n * (e * en - ee * n)
-    # Far from all stations the fit extrapolates: there the formal variance of the rate at the cell,
-    # in units of a station's, grows without bound.
-    known_here = (ee * nn - en * en) <= MAXIMUM_VARIANCE * determinant
-    usable = (seen @ inside >= MINIMUM_STATIONS - 0.5) & (determinant > 1e-6 * one**3) & known_here
-    return one, e, n, ee, en, nn, np.where(usable, determinant, np.nan)
+def _coefficients(weight: Floats, east: Floats, north: Floats) -> tuple[Singles, Singles, Singles]:
+    """Return (station, cell) by what a station's rate counts in value at the cell, slope east and slope north.
 
-
-def _solve(
-    normal: tuple[Floats, ...], rate: Floats, seen: Floats, east: Floats, north: Floats, weight: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """Return value at the cell, and its slope east and north per unit of scale, (time, cell), by Cramer's rule."""
-    one, e, n, ee, en, nn, determinant = normal
-    v = np.where(seen > 0, rate, 0.0)
-    b0, b1, b2 = (v @ (weight * f) for f in (np.ones_like(east), east, north))
+    Arguments are (station, cell), offsets in units of the smoothing distance, 0 the weight of a station without a
+    rate. By Cramer's rule from the 3 x 3 normal equations; NaN in cells where these cannot be solved well.
+    """
+    one, e, n = weight.sum(axis=0), (weight * east).sum(axis=0), (weight * north).sum(axis=0)
+    ee, en, nn = ((weight * f).sum(axis=0) for f in (east * east, east * north, north * north))
     c00, c01, c02 = ee * nn - en * en, n * en - e * nn, e * en - n * ee
     c11, c12, c22 = one * nn - n * n, e * n - one * en, one * ee - e * e
-    return (
-        (c00 * b0 + c01 * b1 + c02 * b2) / determinant,
-        (c01 * b0 + c11 * b1 + c12 * b2) / determinant,
-        (c02 * b0 + c12 * b1 + c22 * b2) / determinant,
+    determinant = one * c00 + e * c01 + n * c02
+    # Far from all stations the fit extrapolates: there the formal variance of the rate at the cell,
+    # in units of a station's, grows without bound.
+    known_here = c00 <= MAXIMUM_VARIANCE * determinant
+    usable = ((weight > 0).sum(axis=0) >= MINIMUM_STATIONS) & (determinant > 1e-6 * one**3) & known_here
+    share = weight / np.where(usable, determinant, np.nan)
+    rows = ((c00, c01, c02), (c01, c11, c12), (c02, c12, c22))
+    at_cell, eastward, northward = (
+        (share * (one + e * east + n * north)).astype(np.float32) for one, e, n in rows
     )
+    return at_cell, eastward, northward

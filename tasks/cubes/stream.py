@@ -2,33 +2,50 @@
 
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import icechunk
 import numpy as np
 import xarray as xr
 import zarr
-from dask.base import compute
+from dask.base import compute, optimize
 from dask.delayed import delayed
 
-from tasks.cubes.blocks import BLOCK_ROWS, CONTENT, Digest, _block_digests, content_sha256, store_group
+from tasks.cubes.blocks import (
+    BLOCK_ROWS,
+    CONTENT,
+    Digest,
+    block_digests,
+    content_sha256,
+    groups_in,
+    store_group,
+)
 from tasks.cubes.layout import DIGESTS, canonical, encoded, put_group, put_hidden, row_dimension_of
 from tasks.cubes.repository import Repository, drop_group, groups_of
 from tasks.cubes.store import CubeRef
 
-# Days and pairs that one task writes: a whole number of blocks, and what `velocity_maps` and weather compute at once.
-TASK_ROWS: Final = 2 * BLOCK_ROWS
+# Rows that one task writes, whole blocks: of days what `velocity_maps` and weather compute at once, of pairs fewer,
+# since each is computed from a scene.
+TASK_DAYS: Final = 2 * BLOCK_ROWS
+TASK_PAIRS: Final = BLOCK_ROWS
 
 
 def stream_cube(
-    root: Path | str, region: str, groups: Mapping[str, xr.Dataset], message: str, *, timeout_s: float = 60.0
+    root: Path | str,
+    region: str,
+    groups: Mapping[str, xr.Dataset],
+    message: str,
+    *,
+    check: Callable[[dict[str, xr.Dataset]], None] | None = None,
+    timeout_s: float = 60.0,
 ) -> CubeRef:
     """Compute `groups` and commit them as one snapshot, the same that `CubeStore.write` makes, to the last bit.
 
     The Dask scheduler that is set computes; see `stream_groups`. A group that an earlier cube had and this one lacks is
-    removed. Equal content commits nothing new.
+    removed. Equal content commits nothing new. What `check` raises about the groups as they are about to be committed
+    is raised here, and nothing is committed.
 
     Raises
     ------
@@ -42,6 +59,8 @@ def stream_cube(
         stream_groups(session, groups)
         for name in set(before) - set(groups):
             drop_group(session, name)
+        if check is not None:
+            check(groups_in(session))
         if before == {name: _content(session, name) for name in groups}:
             session.discard_changes()
 
@@ -52,9 +71,11 @@ def stream_cube(
 def stream_groups(session: icechunk.Session, groups: Mapping[str, xr.Dataset]) -> None:
     """Replace `groups` in `session`, no value of a lazy variable coming to this process.
 
-    Rows (days, pairs) are cut into tasks of 256; a task gets its rows of all variables of a group, writes their chunks
-    into a fork of the session, and gives back the fork, which is a list of chunks, and the digests of its blocks.
-    The forks are merged into `session`; nothing is visible before it is committed.
+    Rows are cut into tasks of 256 days or 128 pairs. A task gets what its rows of all variables of a group are computed
+    from, computes them by itself, writes their chunks into a fork of the session, and gives back the fork, which is a
+    list of chunks, and the digests of its blocks. So a worker holds what one task needs, however long the cube is:
+    nothing waits in its memory for another task. The forks are merged into `session`; nothing is visible before
+    it is committed.
 
     Raises
     ------
@@ -76,16 +97,15 @@ def stream_groups(session: icechunk.Session, groups: Mapping[str, xr.Dataset]) -
     write = delayed(_write_rows, pure=False)
     tasks = {
         name: [
-            write(blob, name, start, dim, plain[name].isel({dim: slice(start, start + TASK_ROWS)}))
-            for start in range(0, plain[name].sizes[dim], TASK_ROWS)
+            write(blob, name, rows.start, dim, _Rows.of(plain[name], dim, rows))
+            for rows in _cuts(plain[name].sizes[dim], dim)
         ]
         for name, dim in rows_of.items()
     }
     with warnings.catch_warnings():
-        # It is: the weights of points and stations in the cells, some tens of MiB, once for all blocks.
+        # It is: the values at the places of the providers, some tens of MiB for decades.
         warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
-        # One group after the other: the blocks of two at once are more than a worker has room for.
-        done: dict[str, list[tuple[Any, Digest]]] = {name: compute(parts)[0] for name, parts in tasks.items()}
+        done: dict[str, list[tuple[Any, Digest]]] = compute(tasks)[0]
     session.merge(fork, *(part for parts in done.values() for part, _ in parts))
     for name, parts in done.items():
         digests = np.concatenate([digest for _, digest in parts]) if parts else np.zeros((0, 32), np.uint8)
@@ -94,9 +114,31 @@ def stream_groups(session: icechunk.Session, groups: Mapping[str, xr.Dataset]) -
         parent.attrs[CONTENT] = content_sha256(plain[name], digests)
 
 
+class _Rows:
+    """Some rows of a group, lazy: to Dask an argument like any other, not a graph to be joined with the rest."""
+
+    def __init__(self, rows: xr.Dataset) -> None:
+        self._rows = rows
+
+    @classmethod
+    def of(cls, group: xr.Dataset, dim: str, rows: slice) -> Self:
+        """Return the rows of one task, with no more of the graph than they need."""
+        wide = [n for n, v in group.variables.items() if dim not in v.dims and n not in group.dims]
+        return cls(optimize(group.drop_vars(wide).isel({dim: rows}))[0])
+
+    def compute(self) -> xr.Dataset:
+        """Compute them in this thread: other tasks keep the other threads busy."""
+        return self._rows.compute(scheduler="synchronous")
+
+
 def graph_tasks(groups: Mapping[str, xr.Dataset]) -> int:
-    """Return how many tasks Dask is given for `groups`, before it fuses any, and without the writes."""
+    """Return how many steps the graphs of `groups` have, before any are fused, and without the writes."""
     return len({key for group in groups.values() for key in dict(group.__dask_graph__() or {})})
+
+
+def _cuts(size: int, dim: str) -> list[slice]:
+    step = TASK_PAIRS if dim == "pair" else TASK_DAYS
+    return [slice(low, min(low + step, size)) for low in range(0, size, step)]
 
 
 def _content(session: icechunk.Session, group: str) -> object:
@@ -124,13 +166,14 @@ def _prepare(fork: Any, name: str, group: xr.Dataset, dim: str) -> None:
                 stored[:] = encoded(array.values, stored)
 
 
-def _write_rows(blob: bytes, name: str, start: int, dim: str, rows: xr.Dataset) -> tuple[Any, Digest]:
-    """Write `rows` from row `start` on into a fork; return the fork and the digests of the blocks."""
+def _write_rows(blob: bytes, name: str, start: int, dim: str, lazy: _Rows) -> tuple[Any, Digest]:
+    """Write rows from row `start` on into a fork; return the fork and the digests of the blocks."""
     fork = pickle.loads(blob)  # made by this program a moment ago, never read from outside
     parent = zarr.open_group(fork.store, path=name, mode="r+")
+    rows = lazy.compute()
     for key, array in rows.variables.items():
         if dim in array.dims and array.ndim > 1:
             stored = parent[str(key)]
             assert isinstance(stored, zarr.Array)
             stored[start : start + array.sizes[dim]] = encoded(array.values, stored)
-    return fork, _block_digests(canonical(rows), dim)
+    return fork, block_digests(canonical(rows), dim)

@@ -1,4 +1,4 @@
-"""The new end of each group of a cube, from observations since the first change and the days stored before it."""
+"""The new end of each group of a cube, lazily, from observations since the first change and the days stored before."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -13,7 +13,7 @@ from tasks.cubes.append import in_order
 from tasks.cubes.blocks import TailDoesNotFit
 from tasks.cubes.catalog_grid import grid_catalog, label_days
 from tasks.cubes.clock import DAY
-from tasks.cubes.closure import merge_start
+from tasks.cubes.closure import first_row, merge_start
 from tasks.cubes.insar import CHUNK_PAIRS, grid_interferograms
 from tasks.cubes.layout import canonical
 from tasks.cubes.los import SIDE_DAYS, with_gnss_rates
@@ -40,12 +40,11 @@ def catalog_tail(
     region: Region, read: ReadSince, stored: Stored, first: np.datetime64
 ) -> dict[str, Tail | None]:
     """Return the ends of `catalog`, `catalog_grid` and `labels`."""
-    catalogs = _sources(region, read, "catalog", first)
-    start = merge_start(catalogs, first)
+    catalogs, start = _catalogs_from(region, read, first)
     late = {name: _late_events(c, start) for name, c in catalogs.items()}
     merged, _ = merge_catalogs(late, region)
     merged.attrs = dict(stored["catalog"].attrs)
-    row = int(np.searchsorted(stored["catalog"]["origin_time"].values, start, "left"))
+    row = first_row(stored["catalog"]["origin_time"], start)
     tails: dict[str, Tail | None] = {"catalog": (row, merged)}
     day = max(0, _day(region, start))
     if day < _days(region):
@@ -53,10 +52,26 @@ def catalog_tail(
         labels = label_days(merged, tail)
         labels.attrs = dict(stored["labels"].attrs)
         tails |= {
-            "catalog_grid": (day, grid_catalog(merged, tail).compute()),
-            "labels": (day, labels.compute()),
+            "catalog_grid": (day, grid_catalog(merged, tail)),
+            "labels": (day, labels),
         }
     return tails
+
+
+def _catalogs_from(
+    region: Region, read: ReadSince, first: np.datetime64
+) -> tuple[dict[str, xr.Dataset], np.datetime64]:
+    """Return the catalogs and the latest midnight not after `first` from which they can be merged by themselves.
+
+    A day is counted whole: with a merge from noon on, the events of its morning would be missing.
+    """
+    start = first.astype("datetime64[D]").astype("datetime64[ns]")
+    while True:
+        catalogs = _sources(region, read, "catalog", start)
+        apart = merge_start(catalogs, start)
+        if apart == start:
+            return catalogs, start
+        start = apart.astype("datetime64[D]").astype("datetime64[ns]")
 
 
 def gnss_tail(
@@ -70,7 +85,7 @@ def gnss_tail(
         If the stations or their places are not those stored.
     """
     before = stored["gnss"]
-    day = _day(region, first)
+    day = max(0, _day(region, first))
     warm = max(0, day - GNSS_REACH)
     tail = _from_day(region, warm)
     sources = _sources(region, read, "gnss", tail.window.start)
@@ -91,7 +106,7 @@ def gnss_tail(
         join="override",
     )
     rates = strain_rates(joined, region, warm_up_days=block - window)
-    return {"gnss": (day, new), "strain": (block, rates.compute())}
+    return {"gnss": (day, new), "strain": (block, rates)}
 
 
 def weather_tail(
@@ -116,7 +131,7 @@ def weather_tail(
     if len(statistics) != len(sources):
         raise TailDoesNotFit(f"expected {len(statistics)} sources of weather, found {len(sources)}")
     grid = anomalies.grid_weather(list(sources.values()), tail, statistics)
-    return {"weather": (block, grid.isel(time=slice(block - warm, None)).compute())}
+    return {"weather": (block, grid.isel(time=slice(block - warm, None)))}
 
 
 def waveform_tail(
@@ -208,7 +223,7 @@ def insar_tail(
     pairs = pairs.isel(pair=np.lexsort((pairs["time"].values, pairs["available_time"].values)))
     if "los_rate_gnss" in before:
         pairs = with_gnss_rates(pairs, _positions_for(pairs, stored["gnss"], gnss), region)
-    return {"insar": (start, pairs.compute())}
+    return {"insar": (start, pairs)}
 
 
 def _late_events(catalog: xr.Dataset, start: np.datetime64) -> xr.Dataset:
@@ -218,8 +233,7 @@ def _late_events(catalog: xr.Dataset, start: np.datetime64) -> xr.Dataset:
 
 def _late_pairs(region: Region, read: ReadSince, first: np.datetime64) -> xr.Dataset | None:
     tracks = {n: t for n, t in _sources(region, read, "insar", first).items() if t.sizes["time"]}
-    found = grid_interferograms(tracks, region) if tracks else None
-    return None if found is None else found.compute()
+    return grid_interferograms(tracks, region) if tracks else None
 
 
 def _positions_for(pairs: xr.Dataset, before: xr.Dataset, gnss: Tail | None) -> xr.Dataset:

@@ -11,21 +11,17 @@ from dask.delayed import delayed
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.cubes.anomaly import LOAD_DAYS, depart, fit_usual, trailing_total
+from tasks.cubes.carry import Bilinear, Carrier, InverseDistance, carry
 from tasks.cubes.clock import NAT, day_axis, day_number, not_before_day_end, trailing_latest
-from tasks.cubes.grid import cell_centres, distances_km
-from tasks.cubes.harmonics import robust_fit, seasonal_design, seasonal_values
 from tasks.regions import Region
 
 PRECIPITATION: Final = "precipitation_amount"
-LOAD_DAYS: Final = 30
-CLIMATOLOGY_DAYS: Final = 365
 DAY_COVERAGE: Final = 0.75
 # Water load and its reference reach so far back.
 REACH_DAYS: Final = 4 * LOAD_DAYS
 # Days are carried to the cells in blocks: a matrix product rounds a day by the place that it has in its block.
 BLOCK_DAYS: Final = 256
-BLOCK_CELLS: Final = 2048
-LEAST_SHARE: Final = 1e-9
 Floats = NDArray[np.float64]
 
 
@@ -45,7 +41,7 @@ class _Points(NamedTuple):
 
     values: dict[str, Floats]
     known: NDArray[np.int64]
-    weights: Floats
+    carrier: Carrier
     values_a_day: float
 
 
@@ -70,7 +66,7 @@ def grid_weather(
     """
     days = day_axis(region)
     training = days < np.datetime64(region.split.train_end)
-    anomalies: dict[str, list[tuple[Floats, Floats]]] = {}
+    anomalies: dict[str, list[tuple[Floats, Carrier]]] = {}
     observed = np.zeros(days.size, dtype=bool)
     known = np.full(days.size, NAT)
     found: list[SourceStatistics] = []
@@ -84,8 +80,8 @@ def grid_weather(
             reference = 3 * LOAD_DAYS if name == "water_load" else LOAD_DAYS
             fits[name] = statistics[k].climatology[name] if statistics else fit_usual(series, days, training)
             anomaly = depart(series, days, fits[name], reference)
-            anomalies.setdefault(name, []).append((anomaly, points.weights))
-            observed |= np.isfinite(anomaly[:, (points.weights > LEAST_SHARE).any(axis=1)]).any(axis=1)
+            anomalies.setdefault(name, []).append((anomaly, points.carrier))
+            observed |= np.isfinite(anomaly[:, points.carrier.used]).any(axis=1)
         found.append(SourceStatistics(values_a_day=points.values_a_day, climatology=fits))
         known = np.maximum(known, points.known)
     known = trailing_latest(known, REACH_DAYS)
@@ -101,84 +97,6 @@ def grid_weather(
 def read_statistics(weather: xr.Dataset) -> list[SourceStatistics]:
     """Return what `grid_weather` measured the anomalies of `weather` against, one a source."""
     return [SourceStatistics.model_validate(each) for each in json.loads(weather.attrs["statistics"])]
-
-
-def standardise(
-    values: Floats, days: NDArray[np.datetime64], training: NDArray[np.bool_], trailing_days: int = LOAD_DAYS
-) -> Floats:
-    """Return (time, point) departures from what is usual, in standard deviations; NaN where missing.
-
-    With a year or more observed in training: usual is the mean, annual and semi-annual term fitted there, and the
-    deviation is that of the training residuals. With less: mean and standard deviation of the
-    `trailing_days` days that end with the day, of which a third must be observed. A constant series has
-    anomaly 0.
-    """
-    return depart(values, days, fit_usual(values, days, training), trailing_days)
-
-
-def fit_usual(
-    values: Floats, days: NDArray[np.datetime64], training: NDArray[np.bool_]
-) -> list[tuple[float, ...] | None]:
-    """Return per point of (time, point) five seasonal terms, mean and deviation of the rest; None if under a year."""
-    out: list[tuple[float, ...] | None] = []
-    for series in values.T:
-        seen = training & np.isfinite(series)
-        if seen.sum() < CLIMATOLOGY_DAYS:
-            out.append(None)
-            continue
-        terms = robust_fit(seasonal_design(days[seen]), series[seen])
-        rest = series[seen] - seasonal_values(days[seen], terms)
-        # The robust fit is of the middle; rain lies mostly above it, and its mean must not.
-        mean = float(rest.mean())
-        out.append((*(float(term) for term in terms), mean, float((rest - mean).std())))
-    return out
-
-
-def depart(
-    values: Floats,
-    days: NDArray[np.datetime64],
-    usual: Sequence[tuple[float, ...] | None],
-    trailing_days: int,
-) -> Floats:
-    """Return (time, point) departures from `usual` as `standardise` defines them."""
-    out = np.full(values.shape, np.nan)
-    for p, fit in enumerate(usual):
-        series = values[:, p]
-        if fit is not None:
-            departure = series - seasonal_values(days, np.array(fit[:-2])) - fit[-2]
-            spread: Floats = np.full(series.shape, fit[-1])
-        else:
-            mean, spread = _trailing_moments(series, trailing_days)
-            departure = series - mean
-        flat = spread <= 1e-9 * np.maximum(1.0, np.abs(series))
-        out[:, p] = np.where(flat, 0.0 * departure, departure / np.where(flat, 1.0, spread))
-    return out
-
-
-def _trailing_moments(values: Floats, n: int) -> tuple[Floats, Floats]:
-    """Return mean and deviation of the n rows that end with each row; NaN where under a third is observed.
-
-    Each window is summed by itself: a running sum would carry the rounding of all the rows before.
-    """
-    total, count = _trailing_total(values, n)
-    enough = count >= -(-n // 3)
-    mean = np.where(enough, total / np.maximum(count, 1), np.nan)
-    square = np.zeros(values.shape)
-    for lag in range(min(n, values.shape[0])):
-        rest = values[: values.shape[0] - lag] - mean[lag:]
-        square[lag:] += np.where(np.isfinite(rest), rest**2, 0.0)
-    return mean, np.where(enough, np.sqrt(square / np.maximum(count, 1)), np.nan)
-
-
-def _trailing_total(values: Floats, n: int) -> tuple[Floats, NDArray[np.int64]]:
-    """Return sum and number of what is observed in the n rows that end with each row."""
-    seen = np.isfinite(values)
-    filled = np.where(seen, values, 0.0)
-    total, count = np.zeros(values.shape), np.zeros(values.shape, np.int64)
-    for lag in range(min(n, values.shape[0])):
-        total[lag:] += filled[: values.shape[0] - lag]
-        count[lag:] += seen[: values.shape[0] - lag]
-    return total, count
 
 
 def _daily_points(
@@ -220,8 +138,8 @@ def _daily_points(
         used = np.isfinite(array)
         latest = np.where(used, np.broadcast_to(point_stamps[rows], used.shape), NAT).max(axis=1, initial=NAT)
         np.maximum.at(entered, day[rows], latest)
-    weights = _bilinear(source, region) if gridded else _inverse_distance(source, region)
-    return _Points(values, entered, weights, expected)
+    carrier = Bilinear.between(source, region) if gridded else InverseDistance.between(source, region)
+    return _Points(values, entered, carrier, expected)
 
 
 def _daily(values: Floats, day: NDArray[np.int64], n_days: int, expected: float, *, total: bool) -> Floats:
@@ -237,18 +155,17 @@ def _daily(values: Floats, day: NDArray[np.int64], n_days: int, expected: float,
 
 def _trailing_sum(values: Floats) -> Floats:
     """Return the 30-day sum that ends with each day, scaled for up to 10 missing days."""
-    total, count = _trailing_total(values, LOAD_DAYS)
+    total, count = trailing_total(values, LOAD_DAYS)
     return np.where(count >= 2 * LOAD_DAYS // 3, total / np.maximum(count, 1) * LOAD_DAYS, np.nan)
 
 
-def _maps(parts: Sequence[tuple[Floats, Floats]], grid: tuple[int, int]) -> da.Array:
+def _maps(parts: Sequence[tuple[Floats, Carrier]], grid: tuple[int, int]) -> da.Array:
     """Return (time, lat, lon) float32 of the first part (time, point) that has a value in a cell, lazily, by days."""
     n_days = parts[0][0].shape[0]
-    # Pure: all variables of a source share one array of weights in the graph.
-    weights = [delayed(weight, pure=True) for _, weight in parts]
+    carriers = [carrier for _, carrier in parts]
     blocks = [
         da.from_delayed(
-            delayed(_first_of)([anomaly[low:high] for anomaly, _ in parts], weights, grid),
+            delayed(carry)([anomaly[low:high] for anomaly, _ in parts], carriers, grid),
             (high - low, *grid),
             np.float32,
         )
@@ -257,45 +174,3 @@ def _maps(parts: Sequence[tuple[Floats, Floats]], grid: tuple[int, int]) -> da.A
     ]
     maps: da.Array = da.concatenate(blocks)
     return maps
-
-
-def _first_of(
-    blocks: Sequence[Floats], weights: Sequence[Floats], grid: tuple[int, int]
-) -> NDArray[np.float32]:
-    out = _to_cells(blocks[0], weights[0])
-    for block, weight in zip(blocks[1:], weights[1:], strict=True):
-        out = np.where(np.isnan(out), _to_cells(block, weight), out)
-    return out.reshape(-1, *grid)
-
-
-def _to_cells(points: Floats, weights: Floats) -> NDArray[np.float32]:
-    """Return (time, cell) the weighted mean of the observed points (time, point); NaN where none has weight."""
-    out = np.full((points.shape[0], weights.shape[1]), np.nan, np.float32)
-    seen = np.isfinite(points)
-    count, filled = seen.astype(np.float64), np.where(seen, points, 0.0)
-    for start in range(0, weights.shape[1], BLOCK_CELLS):
-        part = slice(start, start + BLOCK_CELLS)
-        share, total = count @ weights[:, part], filled @ weights[:, part]
-        known = share > LEAST_SHARE
-        out[:, part] = np.where(known, total / np.where(known, share, 1.0), np.nan)
-    return out
-
-
-def _bilinear(source: xr.Dataset, region: Region) -> Floats:
-    """Return (point, cell) weights; cells outside the provider's grid take its edge."""
-    lat = _linear(source["lat"].values.astype(np.float64), region.latitudes)
-    lon = _linear(source["lon"].values.astype(np.float64), region.longitudes)
-    weights: Floats = np.einsum("ai,bj->abij", lat, lon).reshape(lat.shape[0] * lon.shape[0], -1)
-    return weights
-
-
-def _linear(nodes: Floats, at: Floats) -> Floats:
-    eye = np.eye(nodes.size)
-    return np.stack([np.interp(at, nodes, row) for row in eye])
-
-
-def _inverse_distance(source: xr.Dataset, region: Region) -> Floats:
-    """Return (station, cell) weights by inverse squared distance, level within 10 km."""
-    lat, lon = cell_centres(region)
-    r = distances_km(source["latitude"].values[:, None], source["longitude"].values[:, None], lat, lon)
-    return np.asarray(1.0 / np.maximum(r, 10.0) ** 2)

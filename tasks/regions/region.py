@@ -2,11 +2,13 @@
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Final, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 Modality = Literal["catalog", "gnss", "gnss_highrate", "insar", "weather", "waveform", "static"]
 Provider = Literal[
@@ -41,6 +43,7 @@ ServiceKind = Literal[
     "files",
     "fdsn_event",
     "fdsn_waveforms",
+    "fdsn_records",
     "ngl",
     "earthscope",
     "geonet",
@@ -52,6 +55,9 @@ ServiceKind = Literal[
     "open_meteo",
     "noaa",
 ]
+
+
+_SECRET: Final = "secret_in_address"
 
 
 class UnknownRegion(KeyError):
@@ -111,6 +117,11 @@ class Service(_Frozen):
         default="",
         description="name of the environment variable or Prefect secret with the token, never the token",
     )
+    credential_scheme: Literal["header", "digest"] = Field(
+        default="header",
+        description="how the credential travels: as a header, or as `user:password` by HTTP digest, for which FDSN "
+        "dataselect has the method queryauth",
+    )
     credential_header: str = Field(default="Authorization", description="HTTP header of the token")
     credential_prefix: str = Field(
         default="Bearer ", description="what stands before the token in the header"
@@ -118,6 +129,16 @@ class Service(_Frozen):
     options: dict[str, str | float | int | bool] = Field(
         default_factory=dict, description="what this service needs besides (see its docstring)"
     )
+
+    @field_validator("urls")
+    @classmethod
+    def _without_credentials(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        if any("@" in urlsplit(url).netloc for url in urls):
+            raise PydanticCustomError(
+                _SECRET,
+                "an address must not hold user or password; name them with credential and credential_scheme",
+            )
+        return urls
 
 
 class SourceConfig(_Frozen):
@@ -261,7 +282,17 @@ def load_region(name: str, conf: Path) -> Region:
             if isinstance(source, dict) and source.get("provider") in vocabulary.latency_days:
                 source.setdefault("latency_days", vocabulary.latency_days[source["provider"]])
         return Region.model_validate(content)
-    except (ValidationError, yaml.YAMLError) as error:
+    except ValidationError as error:
+        # what stands in the file is shown, but not an address with a password
+        is_secret = any(found["type"] == _SECRET for found in error.errors(include_input=False))
+        told = "; ".join(
+            f"{'.'.join(map(str, found['loc']))}: {found['msg']}"
+            for found in error.errors(include_input=False)
+        )
+        raise ValueError(f"{path}: not a valid region: {told if is_secret else error}") from (
+            None if is_secret else error
+        )
+    except yaml.YAMLError as error:
         raise ValueError(f"{path}: not a valid region: {error}") from error
 
 

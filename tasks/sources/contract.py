@@ -31,7 +31,17 @@ class SourceMissing(SourceUnavailable):
 
 
 class SourceDenied(SourceUnavailable):
-    """The provider refused the request or the credentials (HTTP 4xx); said at once, without retries."""
+    """The provider refused the request or the credentials (HTTP 4xx); said at once, without retries.
+
+    Attributes
+    ----------
+    status : int
+        Of HTTP; 0 where the refusal came otherwise, as the end of a job that was rejected.
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class SourceDataInvalid(SourceError):
@@ -42,6 +52,10 @@ class SourceDataInvalid(SourceError):
         self.path = str(path)
         self.expected = expected
         self.found = found
+
+    def __reduce__(self) -> tuple[type["SourceDataInvalid"], tuple[str, str, str]]:
+        """Let it travel between processes: its own arguments are not those of `Exception`."""
+        return type(self), (self.path, self.expected, self.found)
 
 
 class SourceEmpty(SourceError):

@@ -13,6 +13,7 @@ from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.sources.contract import Fetched, SourceDataInvalid, SourceEmpty
 from tasks.sources.options import latency, number_option, text_option
 from tasks.sources.payloads import empty, list_payloads, locate, read_each, read_text
+from tasks.sources.plausible import refuse_scatter
 from tasks.sources.stations import (
     StationSeries,
     distance_km,
@@ -80,6 +81,7 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
         if distance_km(region, latitude, longitude) > radius:
             return None
         time, values, _ = file or _parse(path)
+        refuse_scatter(values[np.argsort(time, kind="stable"), :3], path)
         outlier = flag_outliers(time, values[:, :3], threshold)
         gone = ~np.isfinite(values[:, :2]).all(axis=1)
         flag = np.where(outlier, 4, np.where(gone, 1, 0)).astype(np.uint8)

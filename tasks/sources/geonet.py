@@ -14,6 +14,7 @@ from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.options import latency, number_option, text_option
 from tasks.sources.payloads import empty, list_payloads, locate, read_csv, read_each, read_text
+from tasks.sources.plausible import refuse_scatter
 from tasks.sources.stations import StationSeries, distance_km, position_dataset, wrap_longitude
 
 COMPONENTS: Final = ("east", "north", "up")
@@ -74,7 +75,9 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
             raise SourceDataInvalid(path, f"the place of {station} in {STATIONS_FILE}", "none")
         if distance_km(region, places[station].latitude, places[station].longitude) > radius:
             return None
-        return _read_part(path, station, component, unit)
+        part = _read_part(path, station, component, unit)
+        refuse_scatter(part.value[np.argsort(part.day, kind="stable"), np.newaxis], path)
+        return part
 
     patterns = [f"*.csv{packing}" for packing in ("", ".gz", ".xz")]
     parts, invalid = read_each(list_payloads(config, root, *patterns), read)

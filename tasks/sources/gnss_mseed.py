@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.options import latency, number_option
-from tasks.sources.payloads import empty, list_payloads, read_text
+from tasks.sources.payloads import LARGEST_RATIO, SMALL, empty, list_payloads, read_text
+from tasks.sources.plausible import refuse_scatter
 from tasks.sources.stations import POSITIONS, StationSeries, distance_km, position_dataset, wrap_longitude
 
 _COLUMN = {"E": 0, "N": 1, "Z": 2, "1": 3, "2": 4, "3": 5}
@@ -62,11 +63,15 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
         traces += found
         invalid += wrong
     series, silent = _stations(traces, channels)
+    series, wrong = _in_metres(series, archives[0])
+    invalid += wrong
     if silent:
         invalid.append(
             SourceDataInvalid(archives[0], "stations that move", f"only zeros at {', '.join(silent)}")
         )
     if not series:
+        if wrong:
+            raise wrong[0]
         raise empty(config, root, region, window)
     delay = np.timedelta64(1, "s") + latency(config)
     dataset = position_dataset(series, config, root, region, window, delay, "cite Murray et al. (2023)")
@@ -105,9 +110,14 @@ def _read_archive(
     hollow: list[str] = []
     broken: list[str] = []
     unplaced: set[str] = set()
+    most = max(SMALL, LARGEST_RATIO * archive.stat().st_size)
     try:
         with tarfile.open(archive, "r:gz") as tar:
             for member in tar:
+                if member.offset_data + member.size > most:
+                    raise SourceDataInvalid(
+                        archive, f"at most {most} bytes unpacked", f"more, up to {member.name[:60]!r}"
+                    )
                 name = Path(member.name).name
                 stream = tar.extractfile(member) if member.isfile() and not name.startswith("._") else None
                 if stream is None or not name.endswith(".mseed"):
@@ -165,6 +175,21 @@ def _decode(
             seconds = first + np.round(np.arange(samples.size) * step).astype(np.int64)
             traces.append(_Trace(network, station, location, channel, seconds, metres, no_data))
     return traces
+
+
+def _in_metres(
+    series: list[StationSeries], archive: Path
+) -> tuple[list[StationSeries], list[SourceDataInvalid]]:
+    """Return the stations whose positions can be metres, and complaints about the others: the gain may be wrong."""
+    kept, wrong = [], []
+    for one in series:
+        try:
+            refuse_scatter(one.values[:, :3], f"{archive} ({one.station})")
+        except SourceDataInvalid as error:
+            wrong.append(SourceDataInvalid(archive, f"of {one.station} {error.expected}", error.found))
+        else:
+            kept.append(one)
+    return kept, wrong
 
 
 def _stations(

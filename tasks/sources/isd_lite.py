@@ -13,7 +13,12 @@ from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.options import latency, number_option
 from tasks.sources.payloads import empty, list_payloads, locate, read_each, read_text
 from tasks.sources.stations import distance_km
-from tasks.sources.weather_stations import WeatherSeries, station_weather, wind_components
+from tasks.sources.weather_stations import (
+    WeatherSeries,
+    refuse_impossible,
+    station_weather,
+    wind_components,
+)
 
 HISTORY: Final = "isd-history.csv"
 NAMES: Final = ("air_temperature", "precipitation_amount", "eastward_wind", "northward_wind")
@@ -65,7 +70,7 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
             raise SourceDataInvalid(path, f"its station in {HISTORY}", "none of that number")
         if distance_km(region, place.latitude, place.longitude) > radius:
             return None
-        return _series(path, place, int(match.group(2)), partial)
+        return refuse_impossible(_series(path, place, int(match.group(2)), partial), path)
 
     series, invalid = read_each(list_payloads(config, root, "**/*-*-*.gz"), read)
     if not series:

@@ -12,7 +12,13 @@ from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.options import latency
 from tasks.sources.payloads import list_payloads, read_each, read_text
 from tasks.sources.stations import wrap_longitude
-from tasks.sources.weather_stations import Floats, WeatherSeries, station_weather, wind_components
+from tasks.sources.weather_stations import (
+    Floats,
+    WeatherSeries,
+    refuse_impossible,
+    station_weather,
+    wind_components,
+)
 
 NAMES: Final = (
     "air_temperature", "surface_air_pressure", "precipitation_amount", "eastward_wind", "northward_wind",
@@ -81,7 +87,7 @@ def _read(path: Path) -> list[WeatherSeries]:
     places = content if isinstance(content, list) else [content]
     if not places:
         raise SourceDataInvalid(path, "one place or more", "an empty list")
-    return [_series(path, place) for place in places]
+    return [refuse_impossible(_series(path, place), path) for place in places]
 
 
 def _series(path: Path, place: object) -> WeatherSeries:

@@ -7,17 +7,24 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
+import numpy as np
 import pandas as pd
+import xarray as xr
 
 from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.sources.contract import SourceDataInvalid, SourceEmpty, SourceMissing
+from tasks.sources.plausible import refuse_other_units, refuse_values
 from tasks.sources.transient import raise_if_transient
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+SMALL: Final = 64 << 20
+LARGEST_RATIO: Final = 200
+_MAGIC: Final = {".xz": b"\xfd7zXZ\x00", ".gz": b"\x1f\x8b"}
 
 
 def locate(config: SourceConfig, root: Path) -> Path:
@@ -58,22 +65,38 @@ def list_payloads(config: SourceConfig, root: Path, *patterns: str) -> list[Path
     return found
 
 
+def is_packed(path: Path) -> bool:
+    """Tell whether a file whose name ends in .xz or .gz is packed indeed.
+
+    An archive wraps what its provider publishes plain, and a web server may unpack on the way.
+    """
+    magic = _MAGIC.get(path.suffix)
+    if magic is None:
+        return False
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
+
+
 def read_payload(path: Path) -> bytes:
-    """Return the content of `path`, unpacked if its name ends in .xz or .gz.
+    """Return the content of `path`, unpacked if it is packed and its name says so (.xz, .gz).
 
     Raises
     ------
     SourceDataInvalid
-        If the packed stream is damaged.
+        If the packed stream is damaged, or is absurdly small for what it unpacks to.
     """
-    try:
-        if path.suffix == ".xz":
-            return lzma.decompress(path.read_bytes())
-        if path.suffix == ".gz":
-            return gzip.decompress(path.read_bytes())
+    if not is_packed(path):
         return path.read_bytes()
+    most = max(SMALL, LARGEST_RATIO * path.stat().st_size)
+    opener = lzma.open if path.suffix == ".xz" else gzip.open
+    try:
+        with opener(path, "rb") as stream:
+            content: bytes = stream.read(most + 1)
     except (lzma.LZMAError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise SourceDataInvalid(path, f"a whole {path.suffix} stream", str(error)) from error
+    if len(content) > most:
+        raise SourceDataInvalid(path, f"a stream of at most {most} bytes", "one that unpacks to more")
+    return content
 
 
 def read_text(path: Path) -> str:
@@ -130,7 +153,8 @@ def read_each(
 ) -> tuple[list[T], list[SourceDataInvalid]]:
     """Read every file; return what was read and the complaints about the rest.
 
-    `read` returns None where a file holds nothing of the window.
+    `read` returns None where a file holds nothing of the window. A Dataset or catalog whose values cannot be in the
+    unit of their names is invalid.
 
     Raises
     ------
@@ -145,6 +169,7 @@ def read_each(
     for path in paths:
         try:
             result = read(path)
+            _refuse_other_units(result, path)
         except OSError as error:
             raise_if_transient(error, path)
             unreadable = SourceDataInvalid(path, "a readable file", str(error))
@@ -168,6 +193,20 @@ def read_each(
             folder, f"at least one valid file among {len(invalid)}", f"none; the first complaint: {first}"
         ) from first
     return results, invalid
+
+
+def _refuse_other_units(result: object, path: Path) -> None:
+    """Judge one file of many by itself: among others it would not show in the median."""
+    if isinstance(result, xr.Dataset):
+        refuse_other_units(result, path)
+    elif isinstance(result, dict):  # versions of one file
+        for part in result.values():
+            _refuse_other_units(part, path)
+    elif isinstance(result, pd.DataFrame):
+        # catalogs; places may still be in degrees of another turn
+        for name in ("depth_km", "magnitude"):
+            if name in result:
+                refuse_values(name, result[name].to_numpy(np.float64), path)
 
 
 def empty(config: SourceConfig, root: Path, region: Region, window: TimeWindow) -> SourceEmpty:

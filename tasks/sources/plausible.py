@@ -4,16 +4,23 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from tasks.sources.contract import SourceDataInvalid
 
 
 class Plausible(NamedTuple):
-    """The unit of a canonical variable, and bounds within which the median of any real record lies."""
+    """The unit of a canonical variable, and bounds within which the median of any real record lies.
+
+    `least` and `most` bound the median size of what is not zero, of twenty such values or more: where most days are
+    dry, or depths are small numbers of kilometres or large ones of metres, the plain median tells no units apart.
+    """
 
     units: str
     low: float
     high: float
+    least: float = 0.0
+    most: float = np.inf
 
 
 # Wide enough for any place and season, narrow enough to tell the units that providers use apart (K and deg C, Pa and
@@ -23,7 +30,7 @@ RANGES: Final[dict[str, Plausible]] = {
     "dew_point_temperature": Plausible("K", 150.0, 320.0),
     "surface_air_pressure": Plausible("Pa", 30_000.0, 110_000.0),
     "air_pressure_at_mean_sea_level": Plausible("Pa", 85_000.0, 110_000.0),
-    "precipitation_amount": Plausible("kg m-2", 0.0, 200.0),
+    "precipitation_amount": Plausible("kg m-2", 0.0, 200.0, most=100.0),
     "eastward_wind": Plausible("m s-1", -60.0, 60.0),
     "northward_wind": Plausible("m s-1", -60.0, 60.0),
     "volumetric_soil_moisture": Plausible("1", 0.0, 1.0),
@@ -33,9 +40,15 @@ RANGES: Final[dict[str, Plausible]] = {
     "magnitude": Plausible("1", -3.0, 10.0),
     "latitude": Plausible("degree_north", -90.0, 90.0),
     "longitude": Plausible("degree_east", -180.0, 180.0),
-    "depth_km": Plausible("km", -10.0, 800.0),
+    "depth_km": Plausible("km", -10.0, 800.0, least=0.05),
     "velocity": Plausible("m s-1", -5.0, 5.0),
+    "elevation": Plausible("m", -500.0, 9_000.0),
+    "vs30": Plausible("m s-1", 30.0, 4_000.0),
+    "slope": Plausible("degree", 0.0, 90.0),
 }
+# From one GNSS position to the next: millimetres from day to day, centimetres from second to second.
+LARGEST_SCATTER_M: Final = 0.1
+ENOUGH: Final = 20
 
 
 def refuse_other_units(dataset: xr.Dataset, path: object) -> None:
@@ -53,14 +66,43 @@ def refuse_other_units(dataset: xr.Dataset, path: object) -> None:
         said = array.attrs.get("units", expected.units)
         if said != expected.units:
             raise SourceDataInvalid(str(path), f"{name} in {expected.units}", f"units {said!r}")
-        values = np.asarray(array.values)
-        finite = values[np.isfinite(values)]
-        if finite.size == 0:
-            continue
-        middle = float(np.median(finite))
-        if not expected.low <= middle <= expected.high:
+        refuse_values(name, np.asarray(array.values, dtype=np.float64), path)
+
+
+def refuse_values(name: str, values: NDArray[np.float64], path: object) -> None:
+    """Raise SourceDataInvalid if the median of `values` cannot be in the unit of the canonical variable `name`."""
+    expected = RANGES[name]
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return
+    middle = float(np.median(finite))
+    if not expected.low <= middle <= expected.high:
+        raise SourceDataInvalid(
+            str(path),
+            f"{name} in {expected.units}, between {expected.low:g} and {expected.high:g}",
+            f"a median of {middle:g}: another unit?",
+        )
+    size = np.abs(finite[finite != 0])
+    if size.size >= ENOUGH and not expected.least <= (typical := float(np.median(size))) <= expected.most:
+        raise SourceDataInvalid(
+            str(path),
+            f"{name} in {expected.units}, not below {expected.least:g} nor beyond {expected.most:g}",
+            f"a median size of {typical:g}: another unit?",
+        )
+
+
+def refuse_scatter(positions: NDArray[np.float64], path: object) -> None:
+    """Raise SourceDataInvalid if GNSS positions (n, component), in the order of time, cannot be in metres.
+
+    Judged by the median step from one to the next, of twenty steps or more. Ice may move like that, the ground does
+    not.
+    """
+    steps = np.abs(np.diff(positions, axis=0))
+    for column in steps.T:
+        known = column[np.isfinite(column)]
+        if known.size >= ENOUGH and (typical := float(np.median(known))) > LARGEST_SCATTER_M:
             raise SourceDataInvalid(
                 str(path),
-                f"{name} in {expected.units}, between {expected.low:g} and {expected.high:g}",
-                f"a median of {middle:g}: another unit?",
+                f"positions in m, less than {LARGEST_SCATTER_M:g} m from one to the next",
+                f"a median of {typical:g}: another unit?",
             )

@@ -11,6 +11,7 @@ from tasks.sources.clocks import DAY, Times, release_time, with_clocks
 from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.options import choice_option, duration, latency, number_option, text_option
 from tasks.sources.payloads import empty, list_payloads, read_each
+from tasks.sources.plausible import refuse_scatter
 from tasks.sources.pos_format import PosFile, read_pos, to_local
 from tasks.sources.stations import StationSeries, distance_km, position_dataset
 
@@ -49,6 +50,7 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
 
     def read(path: Path) -> PosFile | None:
         file = read_pos(path)
+        refuse_scatter(file.enu[np.argsort(file.day, kind="stable")], path)
         return file if distance_km(region, file.latitude, file.longitude) <= radius else None
 
     patterns = [f"*.pos{packing}" for packing in ("", ".gz", ".xz")]

@@ -13,6 +13,7 @@ from rasterio.windows import Window
 
 from tasks.regions import Bounds, SourceConfig
 from tasks.sources.contract import SourceDataInvalid
+from tasks.sources.payloads import is_packed
 
 WGS84 = "EPSG:4326"
 # fill values that files use without declaring them (-3.4e38, 1e16, -9999 in float grids are declared)
@@ -31,7 +32,7 @@ class Raster(NamedTuple):
 def read_raster(path: Path, bounds: Bounds, assumed_crs: str | None = None) -> Raster | None:
     """Return the first band's pixels with their centre inside `bounds`; None where there are none.
 
-    Reads only the window that is needed. A name that ends in .gz goes through GDAL's gzip layer.
+    Reads only the window that is needed. A packed file whose name ends in .gz goes through GDAL's gzip layer.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ def read_raster(path: Path, bounds: Bounds, assumed_crs: str | None = None) -> R
     SourceDataInvalid
         If the file cannot be read, has no CRS, is not in EPSG:4326, or is rotated.
     """
-    name = f"/vsigzip/{path}" if path.suffix == ".gz" else str(path)
+    name = f"/vsigzip/{path}" if path.suffix == ".gz" and is_packed(path) else str(path)
     try:
         with rasterio.open(name) as dataset:
             crs = dataset.crs or assumed_crs

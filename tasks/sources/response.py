@@ -1,5 +1,6 @@
 """Instrument response removal and resampling of one window in the frequency domain."""
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ PREFILTER_HZ = (0.05, 0.1, 8.0, 9.5)
 WATER_LEVEL_DB = 60.0
 _TRANSFORM_SECONDS = 2 * (WINDOW_SECONDS + 2 * PAD_SECONDS)
 _TAPER_SECONDS = 2.0
+_MOTION = re.compile(r"[NMC]?M(/S(EC)?(\*\*2|/S(EC)?)?|/\(S(EC)?\*\*2\))?", re.IGNORECASE)
 
 
 class Gain(NamedTuple):
@@ -41,8 +43,10 @@ def inverse_response(response: Response, rate_hz: float) -> Gain:
     Raises
     ------
     ValueError
-        If the sampling rate does not give a whole number of samples in the transform, or the response is empty.
+        If the sampling rate does not give a whole number of samples in the transform, the response is empty, or it is
+        not one to ground motion in metres or a part of them: obspy takes a response in other units as it is.
     """
+    refuse_units(response)
     n = _TRANSFORM_SECONDS * rate_hz
     if abs(n - round(n)) > 1e-6:
         raise ValueError(
@@ -60,6 +64,16 @@ def inverse_response(response: Response, rate_hz: float) -> Gain:
     unit = np.divide(values, magnitude, out=np.ones_like(values), where=magnitude > 0)
     values = np.where(magnitude < level, unit * level, values)
     return Gain(rate_hz, _prefilter(frequency, rate_hz / 2) / values)
+
+
+def refuse_units(response: Response) -> None:
+    """Raise ValueError unless the response begins with ground motion in a unit that obspy converts."""
+    stages = [stage.input_units for stage in response.response_stages[:1]]
+    sensitivity = response.instrument_sensitivity
+    stated = [*stages, *([sensitivity.input_units] if sensitivity is not None else [])]
+    for units in stated:
+        if units is not None and not _MOTION.fullmatch(units.strip()):
+            raise ValueError(f"input units of ground motion, such as M/S, are expected, found {units!r}")
 
 
 def _prefilter(frequency: NDArray[np.float64], nyquist_hz: float) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from tasks.sources.clocks import Times, release_time, with_clocks
 from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.options import choice_option, duration, latency, number_option
 from tasks.sources.payloads import empty, list_payloads, read_each, read_text
+from tasks.sources.plausible import refuse_scatter
 from tasks.sources.stations import (
     StationSeries,
     distance_km,
@@ -66,6 +67,7 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
 
     def read(path: Path) -> StationSeries | None:
         series, wrong = parse(path)
+        refuse_scatter(series.values[:, :3], path)
         complaints.extend(wrong)
         if distance_km(region, series.latitude, series.longitude) > radius:
             return None

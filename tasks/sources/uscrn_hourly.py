@@ -11,7 +11,7 @@ from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.options import latency, number_option
 from tasks.sources.payloads import empty, list_payloads, read_each, read_text
 from tasks.sources.stations import distance_km
-from tasks.sources.weather_stations import WeatherSeries, station_weather
+from tasks.sources.weather_stations import WeatherSeries, refuse_impossible, station_weather
 
 NAMES: Final = ("air_temperature", "precipitation_amount", "volumetric_soil_moisture")
 FILE: Final = re.compile(r"CRNH0203-(\d{4})-.+\.txt(\.gz)?")
@@ -39,7 +39,7 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     partial: list[SourceDataInvalid] = []
 
     def read(path: Path) -> WeatherSeries | None:
-        series = _series(path, partial)
+        series = refuse_impossible(_series(path, partial), path)
         return series if distance_km(region, series.latitude, series.longitude) <= radius else None
 
     series, invalid = read_each(list_payloads(config, root, "**/CRNH*.txt", "**/CRNH*.txt.gz"), read)

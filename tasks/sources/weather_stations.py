@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from tasks.regions import Region, SourceConfig, TimeWindow
+from tasks.sources.contract import SourceDataInvalid
 from tasks.sources.payloads import empty
 from tasks.sources.weather import UNITS, is_possible
 
@@ -51,6 +52,26 @@ def wind_components(speed: ArrayLike, from_direction: ArrayLike) -> tuple[Floats
     angle = np.where(speeds == 0, 0.0, np.radians(np.asarray(from_direction, dtype=np.float64)))
     # adding 0 turns -0 into 0
     return -speeds * np.sin(angle) + 0.0, -speeds * np.cos(angle) + 0.0
+
+
+def refuse_impossible(series: WeatherSeries, path: Path) -> WeatherSeries:
+    """Return `series`; single values beyond what is possible are masked later, most of them are another unit.
+
+    Raises
+    ------
+    SourceDataInvalid
+        If more than half of what a variable has is beyond its limits.
+    """
+    for name, values in series.values.items():
+        known = values[np.isfinite(values)]
+        wrong = known[~is_possible(name, known)]
+        if 2 * wrong.size > known.size:
+            raise SourceDataInvalid(
+                path,
+                f"{name} in {UNITS[name]}",
+                f"{wrong.size} of {known.size} impossible, such as {wrong[0]:g}",
+            )
+    return series
 
 
 def station_weather(

@@ -1,4 +1,4 @@
-"""Where state lives: the folders below QUAKECUBE_HOME, the archive and the configuration."""
+"""Where state lives: the folders below QUAKECUBE_HOME, stores elsewhere, the archive and the configuration."""
 
 import hashlib
 import json
@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.cubes.storage import Bucket, identity_of
 
 _CODE = Path(__file__).parents[2]
 
@@ -26,16 +28,24 @@ class Workspace(BaseModel):
     dask_address: str | None = Field(default=None, description="scheduler to use instead of a local one")
     threads: int = Field(default=2, ge=1, description="threads of the local Dask cluster and of torch")
     memory_gib: float = Field(default=4.0, gt=0, description="what a cube's maps, and samples, may each take")
+    stores: str = Field(
+        default="", description="bucket of observations and cubes, see `Bucket`; empty: the state folder"
+    )
 
     @property
-    def observations(self) -> Path:
-        """Observation store."""
+    def observations(self) -> Path | str:
+        """Observation store: a folder, or the address of a bucket."""
+        return self._store("observations")
+
+    @property
+    def cubes(self) -> Path | str:
+        """Cubes, one repository per region: a folder, or the address of a bucket."""
+        return self._store("cubes")
+
+    @property
+    def ingest(self) -> Path:
+        """What the runs of this machine know of each other's ingests: a lock, and what was read of the archive."""
         return self.home / "observations"
-
-    @property
-    def cubes(self) -> Path:
-        """Cubes, one repository per region."""
-        return self.home / "cubes"
 
     @property
     def forecasts(self) -> Path:
@@ -67,16 +77,26 @@ class Workspace(BaseModel):
         Each folder carries a random token; if a folder is deleted, its token goes with it, and results that point
         into it are made again.
         """
-        tokens = {}
-        for name in ("observations", "cubes", "runs", "simulated", "mlartifacts"):
-            token = self.home / name / ".id"
-            if not token.is_file():
-                token.parent.mkdir(parents=True, exist_ok=True)
-                token.write_text(uuid.uuid4().hex)
-            tokens[name] = token.read_text()
+        tokens = {
+            name: self.token(name) for name in ("observations", "cubes", "runs", "simulated", "mlartifacts")
+        }
         rules = sorted(p for p in self.conf.rglob("*.yaml") if p.parent.name != "regions")
         content = {f"{p.parent.name}/{p.name}": p.read_text() for p in rules}
         return tokens | {"home": str(self.home), "tracking_uri": self.tracking_uri, "conf": digest(content)}
+
+    def token(self, name: str) -> str:
+        """Return the random token of the state folder or store `name`, made if there is none."""
+        place = self._store(name) if name in ("observations", "cubes") else self.home / name
+        if not isinstance(place, Path):
+            return identity_of(Bucket.parse(place))
+        token = place / ".id"
+        if not token.is_file():
+            token.parent.mkdir(parents=True, exist_ok=True)
+            token.write_text(uuid.uuid4().hex)
+        return token.read_text()
+
+    def _store(self, name: str) -> Path | str:
+        return Bucket.parse(self.stores).below(name).uri if self.stores else self.home / name
 
     def simulated(self, store_name: str) -> Path:
         """Return the folder of the archive that the simulator writes for a region's world."""

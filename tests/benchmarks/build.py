@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import dask
 import dask.array as da
 import numpy as np
 import xarray as xr
@@ -25,6 +26,12 @@ WEATHER = (
     "air_temperature", "surface_air_pressure", "precipitation_amount", "eastward_wind", "northward_wind",
     "volumetric_soil_moisture", "zenith_delay",
 )  # fmt: skip
+# Dask asks the C library to give memory back at once, which makes it map and unmap every array of 128 KiB or more:
+# with this limit only the large ones, and a third of the time is saved.
+_ENVIRONMENT = {
+    "MALLOC_TRIM_THRESHOLD_": 65_536, "MALLOC_MMAP_THRESHOLD_": 1 << 24,
+    "OMP_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "MKL_NUM_THREADS": 1,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,7 @@ def build(scale: Scale) -> Measured:
     }
     logging.getLogger("distributed").setLevel(logging.ERROR)
     with (
+        dask.config.set({"distributed.nanny.pre-spawn-environ": _ENVIRONMENT}),
         tempfile.TemporaryDirectory(prefix="quakecube-build-") as folder,
         LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, memory_limit="2GiB",

@@ -1,14 +1,17 @@
 """What a day's ingest and cube update cost after 1 year and after 40 years of history; targets: ratios of at most 1.2.
 
-The same synthetic observatory (16 GNSS stations, 2 events a day, weather of 9 nodes every 6 hours, an interferogram
-every 8 days) is written once as history, and then fed by the day. Bytes are those of the files created below the two
-repositories. The last chunk of an array is written anew while it fills, so both histories end at the same place of
-their last chunks: the long one is longer by a whole number of the longest chunks (14,336 days, 40.25 years in all).
+The same synthetic observatory (16 GNSS stations with rapid positions a day later and final ones two weeks later, 20
+events a day of which 12 are reviewed the day after, weather of 9 nodes every 6 hours, an interferogram every 8 days) is
+written once as history, and then fed by the day, the two histories in turn, so that a busy machine is busy for both.
+Bytes are those of the files created below the two repositories. The last chunk of an array is written anew while it
+fills, so both histories end at the same place of their last chunks: the long one is longer by a whole number of the
+longest chunks (14,336 days, 40.25 years in all).
 """
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from statistics import median
@@ -26,25 +29,45 @@ from tasks.regions import Bounds, Region, SourceConfig, Split
 
 DAY: Final = np.timedelta64(86_400_000_000_000, "ns")
 END: Final = date(2024, 1, 1)
-DAYS: Final = 9
+DAYS: Final = 15
 HISTORIES: Final = {"1y": 365, "40y": 365 + 14 * 1024}
 STATIONS: Final = 16
+EVENTS: Final = 20
+REVIEWED: Final = 12
+FINAL_AFTER: Final = timedelta(days=14)
 TRAINING_DAYS: Final = 500
 SEED: Final = 3
+
+
+class Day(NamedTuple):
+    """What one day cost."""
+
+    seconds: dict[str, float]
+    ingest_bytes: float
+    cube_bytes: float
 
 
 class Cost(NamedTuple):
     """Medians over the days measured."""
 
-    ingest_seconds: float
-    cube_seconds: float
+    steps: dict[str, float]
     ingest_bytes: float
     cube_bytes: float
 
     @property
+    def ingest_seconds(self) -> float:
+        """Seconds of a day's ingest."""
+        return sum(s for step, s in self.steps.items() if step not in CUBE_STEPS)
+
+    @property
+    def cube_seconds(self) -> float:
+        """Seconds of a day's cube update."""
+        return sum(s for step, s in self.steps.items() if step in CUBE_STEPS)
+
+    @property
     def seconds(self) -> float:
         """Seconds of a day in all."""
-        return self.ingest_seconds + self.cube_seconds
+        return sum(self.steps.values())
 
     @property
     def size(self) -> float:
@@ -52,61 +75,105 @@ class Cost(NamedTuple):
         return self.ingest_bytes + self.cube_bytes
 
 
+CUBE_STEPS: Final = ("find what changed", "update the cube")
+
+
 def measure(settings: Settings) -> Measured:
     """Measure both histories in one run."""
-    costs = {name: measure_history(length, days=DAYS) for name, length in HISTORIES.items()}
+    costs = measure_histories(HISTORIES, days=DAYS)
     one, forty = costs["1y"], costs["40y"]
     figures = {
         "update_seconds_ratio": forty.seconds / one.seconds,
         "update_bytes_ratio": forty.size / one.size,
     }
     for history, cost in costs.items():
-        figures |= {f"{name}.{history}": value for name, value in cost._asdict().items()}
+        figures |= {
+            f"ingest_seconds.{history}": cost.ingest_seconds,
+            f"cube_seconds.{history}": cost.cube_seconds,
+            f"ingest_bytes.{history}": cost.ingest_bytes,
+            f"cube_bytes.{history}": cost.cube_bytes,
+        }
     rows = [f"| {history} | {cost.ingest_seconds:.2f} s, {cost.ingest_bytes / 1e3:.0f} kB "
             f"| {cost.cube_seconds:.2f} s, {cost.cube_bytes / 1e3:.0f} kB |"
             for history, cost in costs.items()]  # fmt: skip
     table = "\n".join(["| history | a day's ingest | a day's cube update |", "|---|---|---|", *rows])
-    return Measured(figures, n=DAYS, seed=SEED, tables={"cost": table})
+    steps = [
+        f"| {step} | {one.steps[step] * 1e3:.0f} | {forty.steps[step] * 1e3:.0f} "
+        f"| {forty.steps[step] / one.steps[step]:.2f} |"
+        for step in one.steps
+    ]
+    where = "\n".join(["| ms of a day | 1y | 40y | ratio |", "|---|---|---|---|", *steps])
+    return Measured(figures, n=DAYS, seed=SEED, tables={"cost": table, "steps": where})
 
 
-def measure_history(length: int, *, days: int) -> Cost:
-    """Return what a day costs after `length` days of history: medians over `days` days."""
-    # The training period comes on top, so that a year of history is a year after it.
-    start = END - timedelta(days=TRAINING_DAYS + length)
-    rng = np.random.default_rng(SEED)
-    with tempfile.TemporaryDirectory(prefix="quakecube-bench-") as home:
-        root = Path(home)
+def measure_histories(lengths: dict[str, int], *, days: int) -> dict[str, Cost]:
+    """Return by name what a day costs after so many days of history: medians over `days` days, after one to warm up."""
+    with ExitStack() as stack:
+        observatories = {name: stack.enter_context(observatory(length)) for name, length in lengths.items()}
+        found: dict[str, list[Day]] = {name: [] for name in lengths}
+        for today in (END + timedelta(days=k) for k in range(days + 1)):
+            for name, one in observatories.items():
+                found[name].append(one.live_through(today))
+    return {name: _median(measured[1:]) for name, measured in found.items()}
+
+
+def _median(days: list[Day]) -> Cost:
+    return Cost(
+        {step: median(day.seconds[step] for day in days) for step in days[0].seconds},
+        median(day.ingest_bytes for day in days),
+        median(day.cube_bytes for day in days),
+    )
+
+
+class Observatory:
+    """A store and its cube in a folder, with all that arrived from `start` until `END`."""
+
+    def __init__(self, root: Path, start: date) -> None:
+        self._root, self._start = root, start
         region = _region(start, END)
-        store = ObservationStore(root / "o", region.name)
-        cubes = CubeStore(root / "c", region.name)
+        self._store = ObservationStore(root / "o", region.name)
+        self._cubes = CubeStore(root / "c", region.name)
         for group, make in MAKERS.items():
-            store.write(group, make(start, END, rng))
-        cubes.write(build_groups(region, store.read), "history")
-        found: list[tuple[float, float, float, float]] = []
-        for today in (END + timedelta(days=k) for k in range(days)):
-            next_day = today + timedelta(days=1)
-            parts = {group: make(today, next_day, rng) for group, make in MAKERS.items()}
-            found.append(_one_day(_region(start, next_day), store, cubes, parts, root))
-        return Cost(*(median(column) for column in zip(*found, strict=True)))
+            for answer in make(start, END, start):
+                self._store.write(group, answer)
+        self._cubes.write(build_groups(region, reader(self._store)), "history")
+
+    def live_through(self, today: date) -> Day:
+        """Take in what arrives of one day, bring the cube up to date, and tell what it cost."""
+        next_day = today + timedelta(days=1)
+        answers = {group: make(today, next_day, self._start) for group, make in MAKERS.items()}
+        before, sizes = str(self._store.snapshot()), self._sizes()
+        seconds: dict[str, float] = {}
+        for group, arrived in answers.items():
+            with _timed(seconds, f"ingest {group.partition('/')[0]}"):
+                for answer in arrived:
+                    self._store.write(group, answer)
+        with _timed(seconds, CUBE_STEPS[0]):
+            changes = self._store.changes(before)
+        with _timed(seconds, CUBE_STEPS[1]):
+            update_cube(_region(self._start, next_day), reader(self._store), self._cubes, changes)
+        grown = [after - size for after, size in zip(self._sizes(), sizes, strict=True)]
+        return Day(seconds, *grown)
+
+    def _sizes(self) -> list[float]:
+        return [
+            float(sum(p.stat().st_size for p in (self._root / name).rglob("*") if p.is_file()))
+            for name in ("o", "c")
+        ]
 
 
-def _one_day(
-    region: Region, store: ObservationStore, cubes: CubeStore, parts: dict[str, xr.Dataset], root: Path
-) -> tuple[float, float, float, float]:
-    sizes = [_size(root / name) for name in ("o", "c")]
-    before = str(store.snapshot())
+@contextmanager
+def observatory(length: int) -> Iterator[Observatory]:
+    """Give an observatory with `length` days of history after its training period."""
+    with tempfile.TemporaryDirectory(prefix="quakecube-bench-") as home:
+        yield Observatory(Path(home), END - timedelta(days=TRAINING_DAYS + length))
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
     started = time.perf_counter()
-    for group, part in parts.items():
-        store.write(group, part)
-    ingested = time.perf_counter()
-    update_cube(region, reader(store), cubes, store.changes(before))
-    ended = time.perf_counter()
-    grown = [_size(root / name) - size for name, size in zip(("o", "c"), sizes, strict=True)]
-    return ingested - started, ended - ingested, grown[0], grown[1]
-
-
-def _size(folder: Path) -> float:
-    return float(sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()))
+    yield
+    seconds[step] = time.perf_counter() - started
 
 
 def _region(start: date, end: date) -> Region:
@@ -134,34 +201,63 @@ def _region(start: date, end: date) -> Region:
     )  # fmt: skip
 
 
-def _catalog(start: date, end: date, rng: np.random.Generator) -> xr.Dataset:
-    days = (end - start).days
-    n = 2 * days
-    origin = np.sort(np.datetime64(start, "ns") + (rng.random(n) * days * 86_400e9).astype("timedelta64[ns]"))
+def _catalog(start: date, end: date, first: date) -> Iterator[xr.Dataset]:
+    """What is said of the days before `end`: their events, and of those of the day before the reviewed versions."""
+    versions = [_events(start, end, 0)]
+    if start > first:
+        versions.append(_events(start - timedelta(days=1), end - timedelta(days=1), REVIEWED))
+    elif end - start > timedelta(days=1):
+        versions.append(_events(start, end - timedelta(days=1), REVIEWED))
+    yield xr.concat(versions, dim="event")
+
+
+def _events(start: date, end: date, reviewed: int) -> xr.Dataset:
+    """The events of the days from `start` to `end`, or the reviewed versions of so many a day."""
+    days = np.arange(np.datetime64(start, "D"), np.datetime64(end, "D"))
+    draws = np.stack(
+        [np.random.default_rng([SEED, int(d)]).random((EVENTS, 5)) for d in days.astype(np.int64)]
+    )
+    if reviewed:
+        draws = draws[:, :reviewed]
+    midnight = np.repeat(days.astype("datetime64[ns]"), draws.shape[1])
+    draws = draws.reshape(-1, 5)
+    n = len(draws)
+    origin = midnight + (draws[:, 0] * 86_400e9).astype("timedelta64[ns]")
     event = {
         "event_id": [f"ci{int(t) // 1_000_000}" for t in origin.astype(np.int64)],
-        "latitude": 35 + rng.random(n), "longitude": -118 + rng.random(n), "depth_km": rng.random(n) * 10,
-        "magnitude": 1 + rng.exponential(0.4, n), "magnitude_error": np.full(n, np.nan),
-        "magnitude_type": ["ml"] * n, "event_type": ["earthquake"] * n,
+        "latitude": 35 + draws[:, 1], "longitude": -118 + draws[:, 2], "depth_km": draws[:, 3] * 10,
+        "magnitude": 1 - 0.4 * np.log(1 - draws[:, 4]) + (0.1 if reviewed else 0.0),
+        "magnitude_error": np.full(n, np.nan), "magnitude_type": ["ml"] * n, "event_type": ["earthquake"] * n,
     }  # fmt: skip
     data = {k: ("event", np.array(v, dtype=object) if isinstance(v, list) else v) for k, v in event.items()}
+    known = midnight + DAY + np.timedelta64(12, "h") if reviewed else origin + np.timedelta64(5, "m")
     return xr.Dataset(
         data
         | {
-            "origin_time": ("event", origin),
-            "available_time": ("event", origin + np.timedelta64(5, "m")),
+            "origin_time": ("event", origin + np.timedelta64(100 if reviewed else 0, "ms")),
+            "available_time": ("event", known),
             "quality_flag": ("event", np.zeros(n, np.uint8)),
         }
     )
 
 
-def _gnss(start: date, end: date, rng: np.random.Generator) -> xr.Dataset:
+def _gnss(start: date, end: date, first: date) -> Iterator[xr.Dataset]:
+    """The rapid positions of the days, and the final ones of the days two weeks before."""
+    yield _positions(start, end, is_final=False)
+    final_from = start if start == first else start - FINAL_AFTER
+    if end - FINAL_AFTER > final_from:
+        yield _positions(final_from, end - FINAL_AFTER, is_final=True)
+
+
+def _positions(start: date, end: date, *, is_final: bool) -> xr.Dataset:
+    rng = np.random.default_rng([SEED, start.toordinal(), is_final])
     days = np.arange(np.datetime64(start, "ns"), np.datetime64(end, "ns"), DAY)
     shape = (days.size, STATIONS)
     side = np.arange(STATIONS)
     data = {n: (("time", "station"), rng.normal(0, 0.002, shape)) for n in
             ("east", "north", "up", "sigma_east", "sigma_north", "sigma_up")}  # fmt: skip
-    known = np.repeat((days + DAY)[:, None], STATIONS, axis=1)
+    delay = DAY + (np.timedelta64(FINAL_AFTER, "ns") if is_final else np.timedelta64(0, "ns"))
+    known = np.repeat((days + delay)[:, None], STATIONS, axis=1)
     return xr.Dataset(
         data
         | {
@@ -178,11 +274,12 @@ def _gnss(start: date, end: date, rng: np.random.Generator) -> xr.Dataset:
     )
 
 
-def _weather(start: date, end: date, rng: np.random.Generator) -> xr.Dataset:
+def _weather(start: date, end: date, first: date) -> Iterator[xr.Dataset]:
+    rng = np.random.default_rng([SEED, start.toordinal()])
     step = DAY // 4
     time_ = np.arange(np.datetime64(start, "ns"), np.datetime64(end, "ns"), step) + step
     shape = (time_.size, 3, 3)
-    return xr.Dataset(
+    yield xr.Dataset(
         {
             "air_temperature": (("time", "lat", "lon"), rng.normal(290, 5, shape)),
             "precipitation_amount": (("time", "lat", "lon"), rng.exponential(1.0, shape)),
@@ -196,13 +293,14 @@ def _weather(start: date, end: date, rng: np.random.Generator) -> xr.Dataset:
     )
 
 
-def _insar(start: date, end: date, rng: np.random.Generator) -> xr.Dataset:
+def _insar(start: date, end: date, first: date) -> Iterator[xr.Dataset]:
+    rng = np.random.default_rng([SEED, start.toordinal()])
     days = np.arange(np.datetime64(start, "ns"), np.datetime64(end, "ns"), DAY)
     passes = days[(days.astype("datetime64[D]").astype(np.int64) % 8) == 0] + np.timedelta64(14, "h")
     lat, lon = 35.0 + 0.05 * np.arange(20) + 0.025, -118.0 + 0.05 * np.arange(20) + 0.025
     shape = (passes.size, lat.size, lon.size)
     look = {"look_east": -0.6, "look_north": -0.1, "look_up": np.sqrt(1 - 0.37)}
-    return xr.Dataset(
+    yield xr.Dataset(
         {
             "los_displacement": (("time", "lat", "lon"), rng.normal(0, 0.005, shape).astype(np.float32)),
             "coherence": (("time", "lat", "lon"), rng.uniform(0.4, 1, shape).astype(np.float32)),
@@ -216,7 +314,8 @@ def _insar(start: date, end: date, rng: np.random.Generator) -> xr.Dataset:
     )
 
 
-Maker = Callable[[date, date, np.random.Generator], xr.Dataset]
+# The answers that arrive in a period, given also when the history began.
+Maker = Callable[[date, date, date], Iterator[xr.Dataset]]
 MAKERS: Final[dict[str, Maker]] = {
     "catalog/a": _catalog, "gnss/b": _gnss, "weather/c": _weather, "insar/d": _insar,
 }  # fmt: skip

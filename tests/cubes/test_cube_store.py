@@ -99,6 +99,13 @@ def test_a_forecast_is_never_overwritten(tmp_path: Path) -> None:
     assert len(list((tmp_path / "tiny").iterdir())) == 2
 
 
+def test_a_forecast_of_several_models_reads_as_it_was_issued(tmp_path: Path) -> None:
+    names = xr.IndexVariable("model", np.array(["etas", "cross_attention"], dtype=object))
+    issued = xr.concat([forecast(0.1), forecast(0.2)], dim=names)
+    found, _ = read_forecast(Path(write_forecast(tmp_path, issued, MANIFEST).path))
+    assert found.equals(issued)
+
+
 def test_a_forecast_that_was_changed_after_issue_is_recognised(tmp_path: Path) -> None:
     folder = Path(write_forecast(tmp_path, forecast(0.1), MANIFEST).path)
     forecast(0.3).to_netcdf(folder / "forecast.nc", engine="h5netcdf")

@@ -7,6 +7,7 @@ from rasterio import Affine
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
+from tasks.cubes.anomaly import standardise
 from tasks.cubes.gnss import clean_gnss
 from tasks.cubes.grid import cell_centres, cell_edges, cell_index, offsets_km
 from tasks.cubes.insar import grid_interferograms, remove_ramp
@@ -14,11 +15,25 @@ from tasks.cubes.los import project_to_los, station_displacements, with_gnss_rat
 from tasks.cubes.raster import average_to_cells
 from tasks.cubes.strain import station_rates, strain_rates
 from tasks.cubes.waveform import daily_waveform_features
-from tasks.cubes.weather import grid_weather, standardise
+from tasks.cubes.weather import grid_weather
 from tasks.regions import Region
 
 Observations = dict[str, xr.Dataset]
 DAY = np.timedelta64(1, "D")
+
+
+def test_large_scenes_are_averaged_a_few_at_a_time_to_the_same_cells(
+    region: Region, observations: Observations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    track = {"asc": observations["insar/asc"]}
+    pixels = track["asc"].sizes["lat"] * track["asc"].sizes["lon"]
+    at_once = grid_interferograms(track, region)
+    monkeypatch.setattr("tasks.cubes.insar.CHUNK_PIXELS", 3 * pixels)
+    by_three = grid_interferograms(track, region)
+    assert at_once is not None
+    assert by_three is not None
+    assert by_three.chunksizes["pair"] == at_once.chunksizes["pair"]
+    xr.testing.assert_identical(by_three.compute(), at_once.compute())
 
 
 def test_cells_tile_the_region(region: Region) -> None:

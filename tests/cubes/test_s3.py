@@ -1,29 +1,25 @@
 """The stores on an S3 endpoint: unchanged, refused where commits would be lost, and safe for two writers at once."""
 
-import hashlib
 import os
-import re
 import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from tasks.cubes.storage import Bucket, StoreUnsafe, probe
+from tasks.cubes.housekeeping import expire_store
+from tasks.cubes.storage import Bucket, StoreUnreachable, StoreUnsafe, identity_of, names_below, probe
 from tasks.cubes.store import CubeStore, ObservationStore, open_cube
 
 pytest.importorskip("obstore", reason="needs obstore, the client that probes object stores")
 DAY = np.timedelta64(86_400_000_000_000, "ns")
-PEERS = os.environ.get("QUAKECUBE_PEERS", "")
+CarelessStore = Callable[[frozenset[str]], tuple[str, dict[str, bytes]]]
 
 
 def row(day: int, value: float) -> xr.Dataset:
@@ -43,35 +39,9 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "never-to-be-seen")
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """Give the address of a moto server with a bucket `observatory`."""
-    server = Path(PEERS) / "bin" / "moto_server"
-    if not PEERS or not server.exists():
-        pytest.skip("QUAKECUBE_PEERS names no environment with moto[server]")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [str(server), "-H", "127.0.0.1", "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        url = f"http://127.0.0.1:{port}"
-        try:
-            for _ in range(200):
-                try:
-                    urlopen(Request(f"{url}/observatory", method="PUT"), timeout=2).close()
-                    break
-                except OSError:
-                    time.sleep(0.1)
-            else:
-                pytest.fail("moto_server did not start within 20 s")
-            yield url
-        finally:
-            process.terminate()
-
-
 @pytest.fixture
-def uri(endpoint: str, request: pytest.FixtureRequest) -> str:
-    return f"s3://observatory/{request.node.name}?endpoint={endpoint}"
+def uri(moto: str, request: pytest.FixtureRequest) -> str:
+    return f"s3://observatory/{request.node.name}?endpoint={moto}"
 
 
 def test_observations_and_cubes_are_kept_in_a_bucket_as_in_a_folder(uri: str) -> None:
@@ -105,53 +75,6 @@ def test_two_writers_at_once_lose_nothing(uri: str) -> None:
     assert len(ObservationStore(uri, "tiny").history()) == 9
 
 
-class _Careless(BaseHTTPRequestHandler):
-    """An object store that takes conditional writes and looks at only some of their conditions, or at none."""
-
-    enforced: frozenset[str]
-    objects: dict[str, bytes]
-
-    def do_PUT(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        there = self.objects.get(self.path)
-        if "If-None-Match" in self.enforced and self.headers.get("If-None-Match") and there is not None:
-            self._answer(412)
-            return
-        match = self.headers.get("If-Match")
-        if "If-Match" in self.enforced and match and (there is None or match.strip('"') != _etag(there)):
-            self._answer(412)
-            return
-        self.objects[self.path] = body
-        self._answer(200, _etag(body))
-
-    def do_DELETE(self) -> None:
-        self.objects.pop(self.path, None)
-        self._answer(204)
-
-    def do_POST(self) -> None:
-        text = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-        keys = re.findall("<Key>(.*?)</Key>", text)
-        for key in keys:
-            self.objects.pop(f"/bucket/{key}", None)
-        gone = "".join(f"<Deleted><Key>{key}</Key></Deleted>" for key in keys)
-        self._answer(200, body=f"<DeleteResult>{gone}</DeleteResult>".encode())
-
-    def _answer(self, status: int, etag: str = "", body: bytes = b"") -> None:
-        self.send_response(status)
-        if etag:
-            self.send_header("ETag", f'"{etag}"')
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-def _etag(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()[:32]
-
-
 @pytest.mark.parametrize(
     ("enforced", "missing"),
     [
@@ -161,23 +84,77 @@ def _etag(body: bytes) -> str:
         (frozenset({"If-None-Match", "If-Match"}), None),
     ],
 )
-def test_a_store_that_would_lose_commits_is_refused(enforced: frozenset[str], missing: str | None) -> None:
-    handler = type("Handler", (_Careless,), {"enforced": enforced, "objects": {}})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"s3://bucket/p?endpoint=http://127.0.0.1:{server.server_port}"
-        try:
-            if missing is None:
-                probe(Bucket.parse(address))
-            else:
-                with pytest.raises(StoreUnsafe, match=missing):
-                    ObservationStore(address, "tiny").write("gnss/a", row(0, 1.0))
-            assert handler.objects == {}, "the probe leaves its key behind, or something was written"
-        finally:
-            server.shutdown()
+def test_a_store_that_would_lose_commits_is_refused(
+    careless_store: CarelessStore, enforced: frozenset[str], missing: str | None
+) -> None:
+    url, objects = careless_store(enforced)
+    address = f"s3://bucket/p?endpoint={url}"
+    if missing is None:
+        probe(Bucket.parse(address))
+    else:
+        with pytest.raises(StoreUnsafe, match=missing):
+            ObservationStore(address, "tiny").write("gnss/a", row(0, 1.0))
+    assert objects == {}, "the probe leaves its key behind, or something was written"
 
 
-@pytest.mark.parametrize("uri", ["s3://", "s3:///prefix", "s3://bucket/p?key=1", "s3://me:secret@bucket/p"])
+def test_a_store_that_does_not_answer_or_has_no_such_bucket_is_named(moto: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for address in (f"s3://bucket/p?endpoint=http://127.0.0.1:{port}", f"s3://nobodys/p?endpoint={moto}"):
+        with pytest.raises(StoreUnreachable, match="expected a bucket that") as refused:
+            probe(Bucket.parse(address))
+        assert address in str(refused.value)
+        assert "never-to-be-seen" not in str(refused.value)
+
+
+def test_housekeeping_runs_on_a_bucket_as_on_a_folder(uri: str) -> None:
+    store, cubes = (Bucket.parse(uri).below(name).uri for name in ("observations", "cubes"))
+    observations = ObservationStore(store, "tiny")
+    sources = [observations.write("gnss/a", row(day, 1.0)) for day in range(3)]
+    refs = [
+        CubeStore(cubes, "tiny").write({"gnss": row(k, 2.0)}, f"observations {s}")
+        for k, s in enumerate(sources)
+    ]
+    later = datetime.now(UTC) + timedelta(days=1)
+    for dry_run in (True, False):
+        reports = expire_store(store, cubes, "tiny", {refs[0].snapshot: "forecast"}, later, dry_run=dry_run)
+        assert [r.gone for r in reports] == [[refs[1].snapshot], [sources[1]]]
+        assert len(observations.history()) == (3 if dry_run else 1)
+    assert open_cube(refs[0])["gnss"]["v"].values.tolist() == [[2.0]]
+    first = observations.read("gnss/a", sources[0])
+    assert first is not None
+    assert first.sizes["time"] == 1
+
+
+def test_an_address_is_written_as_it_is_read() -> None:
+    place = Bucket.parse("s3://bucket/a/", endpoint="http://127.0.0.1:9000", region="eu-1").below("cubes")
+    assert place.uri == "s3://bucket/a/cubes?endpoint=http://127.0.0.1:9000&region=eu-1"
+    assert Bucket.parse(place.uri, endpoint="http://other", region="other") == place
+    assert Bucket.parse("s3://bucket").uri == "s3://bucket"
+
+
+def test_the_names_and_the_token_of_a_place_go_with_it(uri: str) -> None:
+    place = Bucket.parse(uri)
+    assert names_below(uri) == []
+    token = identity_of(place)
+    assert identity_of(place) == token
+    assert identity_of(place.below("other")) != token
+    ObservationStore(uri, "tiny").write("gnss/a", row(0, 1.0))
+    ObservationStore(uri, "vast").write("gnss/a", row(0, 1.0))
+    assert names_below(uri) == ["other", "tiny", "vast"]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://",
+        "s3:///prefix",
+        "s3://bucket/p?key=1",
+        "s3://me:secret@bucket/p",
+        "s3://bucket/p?endpoint=http://me:secret@host",
+    ],
+)
 def test_an_address_that_is_no_bucket_is_refused_without_telling_a_secret(uri: str) -> None:
     with pytest.raises(ValueError, match="expected") as refused:
         Bucket.parse(uri)

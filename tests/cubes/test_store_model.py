@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tasks.cubes import grow, layout
+from tasks.cubes import grow, layout, zones
 from tasks.cubes.store import ObservationStore
 
 DAY = np.timedelta64(86_400_000_000_000, "ns")
@@ -71,7 +71,7 @@ class StoreBesideDict(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="quakecube-test-"))
         self.patches = [
-            patch.object(layout, "COLUMN_ROWS", 4), patch.object(grow, "COLUMN_ROWS", 4),
+            patch.object(layout, "COLUMN_ROWS", 4), patch.object(zones, "COLUMN_ROWS", 4),
             patch.object(layout, "OBSERVATION_ROWS", 2), patch.object(layout, "STATIONS", 2),
         ]  # fmt: skip
         for each in self.patches:

@@ -53,7 +53,7 @@ def assert_equal_cubes(left: Mapping[str, xr.Dataset], right: Mapping[str, xr.Da
 
 
 def whole(folder: Path, region: Region, store: ObservationStore) -> dict[str, xr.Dataset]:
-    ref = CubeStore(folder, region.name).write(build_groups(region, store.read), "whole")
+    ref = CubeStore(folder, region.name).write(build_groups(region, reader(store)), "whole")
     return open_cube(ref)
 
 
@@ -62,7 +62,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory, region: Region, observations
     folder = tmp_path_factory.mktemp("begun")
     store = ObservationStore(folder / "o", region.name)
     write_all(store, until(observations, np.datetime64("2017-09-10T05:00", "ns")))
-    CubeStore(folder / "c", region.name).write(build_groups(region, store.read), "first")
+    CubeStore(folder / "c", region.name).write(build_groups(region, reader(store)), "first")
     return folder
 
 
@@ -96,6 +96,30 @@ def test_one_more_day_of_everything(
     assert all(moment >= start for moment in since.values())
     assert_equal_cubes(cube, whole(tmp_path / "w", region, store))
     assert float(cube["gnss"]["east"].sel(time="2017-09-20").count()) > 0
+
+
+def test_events_of_an_afternoon_join_those_of_the_morning(
+    begun: Path, tmp_path: Path, region: Region, observations: Observations, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = copied(begun, tmp_path / "s")
+    group = next(name for name in observations if name.startswith("catalog/"))
+    some = observations[group].isel(event=slice(0, 8))
+    hours = np.arange(2, 18, 2) * np.timedelta64(1, "h")
+    origin = np.datetime64("2017-09-12", "ns") + hours.astype("timedelta64[ns]")
+    swarm = some.assign(
+        event_id=("event", np.array([f"swarm{k}" for k in range(8)], dtype=object)),
+        origin_time=("event", origin),
+        available_time=("event", origin + np.timedelta64(5, "m")),
+        magnitude=("event", np.full(8, 4.0)),
+        latitude=("event", np.full(8, 35.55)),
+        longitude=("event", np.full(8, -117.55)),
+    )
+    for part in (swarm.isel(event=slice(0, 5)), swarm.isel(event=slice(5, 8))):
+        with caplog.at_level("INFO", "tasks.cubes.update"):
+            cube, store, _ = advanced(folder, region, {group: part})
+    assert "built whole" not in caplog.text
+    assert float(cube["catalog_grid"]["event_count"].sel(time="2017-09-12").sum()) >= 8
+    assert_equal_cubes(cube, whole(tmp_path / "w", region, store))
 
 
 @settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -143,13 +167,47 @@ def revise(group: str, part: xr.Dataset, rng: np.random.Generator) -> None:
             part[name] = (part[name].dims, (part[name].values + noise).astype(part[name].dtype))
 
 
+def versions(part: xr.Dataset, known: np.timedelta64, shift: float) -> xr.Dataset:
+    """The positions `part` as another product says them, known `known` after their days."""
+    available = part["available_time"].copy(
+        data=np.broadcast_to(part["time"].values[:, None] + known, part["east"].shape)
+    )
+    return part.assign(east=part["east"] + shift, available_time=available)
+
+
+def test_a_final_position_leaves_the_cube_and_a_late_rapid_one_changes_it(
+    begun: Path, tmp_path: Path, region: Region, observations: Observations, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = copied(begun, tmp_path / "s")
+    start = np.datetime64("2017-08-20", "ns")
+    part = between("gnss/daily", observations["gnss/daily"], start, start + 10 * DAY)
+    latest = CubeStore(folder / "c", region.name).latest()
+    assert latest is not None
+    before = {name: group.load() for name, group in open_cube(latest).items()}
+
+    cube, store, since = advanced(folder, region, {"gnss/daily": versions(part, 15 * DAY, 0.02)})
+    assert since == {}
+    assert_equal_cubes(cube, before)
+    final = store.read("gnss/daily")
+    assert final is not None
+    np.testing.assert_array_equal(final["east"].sel(time=part["time"]), part["east"] + 0.02)
+
+    with caplog.at_level("INFO", "tasks.cubes.update"):
+        cube, store, since = advanced(folder, region, {"gnss/daily": versions(part, 2 * DAY, -0.01)})
+    assert "built whole" not in caplog.text
+    assert since == {"gnss/daily": part["time"].values[0]}
+    assert_equal_cubes(cube, whole(tmp_path / "w", region, store))
+    east = [c["gnss"]["east"].sel(time="2017-08-22").values for c in (before, cube)]
+    assert not np.array_equal(*east)
+
+
 def test_a_cube_that_ends_later_gets_the_new_days(
     tmp_path: Path, region: Region, observations: Observations
 ) -> None:
     early = region.model_copy(update={"end": date(2017, 11, 20)})
     store, cubes = ObservationStore(tmp_path / "o", region.name), CubeStore(tmp_path / "c", region.name)
     write_all(store, observations)
-    cubes.write(build_groups(early, store.read), "first")
+    cubes.write(build_groups(early, reader(store)), "first")
     cube = open_cube(update_cube(region, reader(store), cubes, {}))
     assert_equal_cubes(cube, whole(tmp_path / "w", region, store))
     assert cube["labels"].sizes["time"] == 1096

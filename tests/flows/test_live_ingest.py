@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -57,7 +59,7 @@ def provider(published: Path) -> Iterator[Provider]:
     one.close()
 
 
-Ingest = Callable[..., dict[str, dict[str, object]]]
+Ingest = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +74,16 @@ def ingest(
     for source in region["sources"]:
         url = f"{provider.url}/{source['path']}"
         source["service"] = {"kind": "files", "urls": [url], "requests_per_second": 1000, "timeout_s": 5}
+    deaf = [
+        # a host of a domain that is reserved for names that do not exist (RFC 6761)
+        source | {"service": source["service"] | {"urls": ["https://provider.invalid/"]}}
+        for source in region["sources"]
+    ]
+    (folder / "conf/regions/deaf.yaml").write_text(yaml.safe_dump(region | {"name": "deaf", "sources": deaf}))
     region["sources"].append({"name": "none", "modality": "weather", "provider": "era5", "path": "w"})
     (folder / "conf/regions/live.yaml").write_text(yaml.safe_dump(region | {"name": "live"}))
 
-    def call(name: str, **environment: str) -> dict[str, dict[str, object]]:
+    def call(name: str, fails: bool = False, **environment: str) -> dict[str, Any]:
         own = {"QUAKECUBE_HOME": str(folder / "state"), "QUAKECUBE_CONF": str(folder / "conf")}
         done = subprocess.run(
             [
@@ -90,7 +98,9 @@ def ingest(
             timeout=300,
             check=False,
         )
-        assert done.returncode == 0, done.stderr[-4000:]
+        assert (done.returncode != 0) == fails, done.stderr[-4000:]
+        if fails:
+            return {"log": done.stderr}
         reports = json.loads((folder / "out.json").read_text())["reports"]
         return {"home": folder / "state", "log": done.stderr} | {r["group"]: r for r in reports}
 
@@ -132,3 +142,16 @@ def test_a_provider_that_is_down_is_reported_and_what_landed_stays(
     assert all("no answer" in r["messages"][0] for r in asked)
     assert contents(down["home"], "live") == before
     assert "Traceback" not in down["log"]
+
+
+@pytest.mark.heavy  # it waits for every retry; of one provider, above
+def test_a_region_whose_providers_nobody_reaches_ends_soon_and_says_so(ingest: Ingest) -> None:
+    started = time.monotonic()
+    log = ingest("deaf", fails=True)["log"]
+
+    assert time.monotonic() - started < 200
+    assert "region 'deaf': no catalog could be read, so there is nothing to forecast" in log
+    assert "https://provider.invalid/: no answer (connection failed)" in log
+    assert "QUAKECUBE_ARCHIVE" in log
+    rows = [line.split(" - ")[-1].split()[:2] for line in log.splitlines() if "unavailable" in line]
+    assert len({group for group, status in rows if status == "unavailable"}) == 7

@@ -10,7 +10,17 @@ import pytest
 
 pytestmark = pytest.mark.server
 
-FLOWS = {"ingest", "build-cube", "train", "backtest", "forecast", "retrain", "pipeline", "quality"}
+FLOWS = {
+    "ingest",
+    "build-cube",
+    "train",
+    "backtest",
+    "forecast",
+    "retrain",
+    "pipeline",
+    "quality",
+    "housekeeping",
+}
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -42,7 +52,12 @@ def test_every_flow_is_deployed_with_its_schedule_and_a_described_form(machine_r
     by_name = {d["name"]: d for d in deployments}
     assert set(by_name) == FLOWS
     crons = {n: [s["schedule"]["cron"] for s in d["schedules"]] for n, d in by_name.items() if d["schedules"]}
-    assert crons == {"ingest": ["7 * * * *"], "forecast": ["15 1 * * *"], "retrain": ["30 2 * * 1"]}
+    assert crons == {
+        "ingest": ["7 * * * *"],
+        "forecast": ["15 1 * * *"],
+        "retrain": ["30 2 * * 1"],
+        "housekeeping": ["45 5 * * 0"],
+    }
     for deployment in deployments:
         schema = deployment["parameter_openapi_schema"]
         form = next(iter(schema["definitions"].values()))
@@ -74,10 +89,10 @@ def test_schedules_put_runs_into_the_queue(machine_room: dict[str, str]) -> None
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             runs = client.post("/flow_runs/filter", json=body).json()
-            if len({run["deployment_id"] for run in runs}) == 3:
+            if len({run["deployment_id"] for run in runs}) == 4:
                 return
             time.sleep(1)
-    raise AssertionError("ingest, forecast and retrain have schedules, but no run was queued within 60 s")
+    raise AssertionError("four flows have schedules, but not of each a run was queued within 60 s")
 
 
 def test_parameters_outside_the_form_are_refused(machine_room: dict[str, str]) -> None:

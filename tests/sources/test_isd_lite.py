@@ -71,7 +71,7 @@ def test_a_line_that_breaks_off_is_left_out_with_a_message(isd, fetch):
     ("raw", "found"),
     [
         (gzip.compress(b"<html>moved</html>"), "lines of 61 columns"),
-        (b"<html>moved</html>", "whole .gz stream"),
+        (b"<html>moved</html>", "lines of 61 columns"),
         (gzip.compress("\n".join(LINES).encode())[:-12], "whole .gz stream"),
     ],
 )

@@ -4,7 +4,7 @@ import xarray as xr
 
 from tasks.regions import load_region
 from tasks.sources import SourceDataInvalid
-from tasks.sources.plausible import RANGES, refuse_other_units
+from tasks.sources.plausible import RANGES, refuse_other_units, refuse_scatter
 
 
 def series(name: str, values: list[float], units: str | None = None) -> xr.Dataset:
@@ -37,7 +37,28 @@ def test_a_declared_unit_that_is_not_ours_is_refused() -> None:
 def test_outliers_and_gaps_are_left_to_quality_control() -> None:
     refuse_other_units(series("air_temperature", [290.0, 1e16, np.nan, 285.0, 280.0], "K"), "file")
     refuse_other_units(series("air_temperature", [np.nan]), "file")
-    assert all(low < high for _, low, high in RANGES.values())
+    assert all(one.low < one.high and one.least < one.most for one in RANGES.values())
+
+
+@pytest.mark.parametrize(("name", "size"), [("depth_km", 0.008), ("precipitation_amount", 500.0)])
+def test_what_is_mostly_zero_or_small_is_judged_by_the_size_of_the_rest(name: str, size: float) -> None:
+    values = np.zeros(100)
+    values[:19] = size
+    refuse_other_units(series(name, list(values)), "file")
+    values[19] = size
+    with pytest.raises(SourceDataInvalid, match=rf"file: expected {name} in .*median size of .*another unit"):
+        refuse_other_units(series(name, list(values)), "file")
+
+
+def test_positions_that_jump_from_day_to_day_are_no_metres() -> None:
+    rng = np.random.default_rng(1)
+    metres = rng.normal(0, 0.005, (40, 3))
+    metres[20:] += 3.0  # an earthquake is one step
+    metres[5] = np.nan
+    refuse_scatter(metres, "file")
+    refuse_scatter(1000 * metres[:15], "file")
+    with pytest.raises(SourceDataInvalid, match=r"file: expected positions in m.*another unit"):
+        refuse_scatter(1000 * metres, "file")
 
 
 def test_a_region_takes_the_vocabularys_latency_unless_it_says_otherwise(conf, tmp_path) -> None:

@@ -9,7 +9,7 @@ from tasks.sources.contract import SourceDenied
 from tasks.sources.services import Ask
 from tasks.sources.services.clock import wall_time
 from tasks.sources.services.event_formats import ComcatCsv, EventFormat, QuakeML
-from tasks.sources.services.fdsn import address, ask_first, extra_query, is_too_large, status_of, text_of
+from tasks.sources.services.fdsn import address, ask_first, extra_query, is_too_large, text_of
 
 FORMATS: Final[dict[str, EventFormat[Any]]] = {"comcat": ComcatCsv(), "quakeml": QuakeML()}
 _SHORTEST: Final = np.timedelta64(60, "s")
@@ -87,7 +87,7 @@ def _count(ask: Ask, params: dict[str, str]) -> int:
     try:
         response = ask_first(ask, "event", params, method="count")
     except SourceDenied as error:
-        if status_of(error) in (400, 405):
+        if error.status in (400, 405):
             return 0
         raise
     text = response.text.strip() if response is not None else ""
@@ -108,7 +108,7 @@ def ask_event(ask: Ask, event_id: str) -> bytes:
         response = ask_first(ask, "event", {"eventid": event_id, "format": form.name, **deleted})
     except SourceDenied as error:
         # ComCat says 409 of a deleted event, others 400 of an id that they do not know
-        if status_of(error) in (400, 409):
+        if error.status in (400, 409):
             return b""
         raise
     if response is None:

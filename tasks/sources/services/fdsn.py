@@ -15,7 +15,6 @@ from tasks.sources.services import Ask
 from tasks.sources.services.clock import wall_time
 from tasks.sources.services.http import Body
 
-_STATUS: Final = re.compile(r": HTTP (\d{3})\b")
 _LARGE: Final = re.compile(r"exceed|too (?:many|large|much)|limit", re.IGNORECASE)
 
 
@@ -35,16 +34,9 @@ def extra_query(ask: Ask) -> dict[str, str]:
     return dict(parse_qsl(str(ask.service.options.get("query", ""))))
 
 
-def status_of(error: SourceDenied) -> int:
-    """Return the HTTP status with which the provider refused; 0 if there was none."""
-    found = _STATUS.search(str(error))
-    return int(found.group(1)) if found else 0
-
-
 def is_too_large(error: SourceDenied) -> bool:
     """Tell whether a refusal says that the answer would be too large: 413, or 400 with such words (ComCat)."""
-    status = status_of(error)
-    return status == 413 or (status == 400 and _LARGE.search(str(error)) is not None)
+    return error.status == 413 or (error.status == 400 and _LARGE.search(str(error)) is not None)
 
 
 def ask_first(
@@ -106,8 +98,10 @@ def post_lines(ask: Ask, base: str, lines: list[str], target: Path) -> Body | No
     """
     params = {"quality": str(ask.service.options.get("quality", "B")), **extra_query(ask)}
     text = "\n".join([*(f"{key}={value}" for key, value in params.items()), *lines]) + "\n"
+    # restricted data are behind a method of their own
+    method = "queryauth" if ask.service.credential_scheme == "digest" else "query"
     body = ask.http.stream(
-        address(base, "dataselect"),
+        address(base, "dataselect", method),
         target,
         method="POST",
         content=text.encode(),

@@ -23,7 +23,7 @@ from tasks.sources.services import Ask, Entry
 from tasks.sources.services.clock import wall_time
 from tasks.sources.services.event_query import FORMATS, Span, ask_span, clock, compact, flag, number
 from tasks.sources.services.event_revisions import land
-from tasks.sources.services.fdsn import status_of, text_of
+from tasks.sources.services.fdsn import text_of
 from tasks.sources.services.sites import bring_each, is_fresh
 
 logger = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ def _bring_updates(ask: Ask) -> None:
         try:
             content = ask_span(ask, span, more)
         except SourceDenied as error:
-            if status_of(error) != 400:
+            if error.status != 400:
                 raise
             logger.warning("%s: the service knows no updatedafter: %s", ask.config.group, error)
             content = b""

@@ -1,7 +1,8 @@
 """A provider that publishes plain files over HTTP: yearly listings, supplements, rasters, folders of records.
 
 Options of the service: `patterns` (comma list of wanted file names, default `*`), `depth` (folders below the first,
-default 3), `refresh_days` (a file asked for within so many days before now is not asked for again, default 1).
+default 3), `names` (comma list of the files themselves, for a provider that shows no listing), `refresh_days` (a file
+asked for within so many days before now is not asked for again, default 1).
 """
 
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import numpy as np
 from tasks.sources.contract import SourceUnavailable
 from tasks.sources.services import Ask
 from tasks.sources.services.listing import listed_names
+from tasks.sources.services.sites import bring_each
 
 
 def mirror(ask: Ask) -> None:
@@ -25,19 +27,28 @@ def mirror(ask: Ask) -> None:
     Raises
     ------
     SourceUnavailable, SourceDenied, SourceDataInvalid
-        See `Landing.download`; files that came before stay.
+        See `bring_each`; files that came stay, those that failed are pending.
     """
     if PurePosixPath(ask.config.path).suffix:
         # A single file: the base URL names it.
-        _bring(ask, PurePosixPath(ask.config.path).name, whole_url=True)
+        if not _bring(ask, PurePosixPath(ask.config.path).name, whole_url=True):
+            raise SourceUnavailable(f"{ask.http.shown(ask.service.urls[0])}: expected a file, found nothing")
         return
-    names = list(_walk(ask, "", int(ask.service.options.get("depth", 3))))
+    named = [name.strip() for name in str(ask.service.options.get("names", "")).split(",") if name.strip()]
+    names = named or list(_walk(ask, "", int(ask.service.options.get("depth", 3))))
     if not names:
         raise SourceUnavailable(
             f"{ask.http.shown(ask.service.urls[0])}: expected a directory of files, found none"
         )
-    for name in names:
-        _bring(ask, name, whole_url=False)
+    brought: list[str] = []
+
+    def bring(name: str) -> None:
+        if _bring(ask, name, whole_url=False):
+            brought.append(name)
+
+    bring_each(ask, names, bring)
+    if named and not brought:
+        raise SourceUnavailable(f"{ask.http.shown(ask.service.urls[0])}: expected {named[0]}, found nothing")
 
 
 def _walk(ask: Ask, folder: str, depth: int) -> Iterator[str]:
@@ -53,7 +64,8 @@ def _walk(ask: Ask, folder: str, depth: int) -> Iterator[str]:
             yield from _walk(ask, f"{folder}{name}", depth - 1)
 
 
-def _bring(ask: Ask, name: str, whole_url: bool) -> None:
+def _bring(ask: Ask, name: str, whole_url: bool) -> bool:
+    """Bring one file from the first base URL that has it; tell whether it is there."""
     refresh_days = float(ask.service.options.get("refresh_days", 1))
     known = ask.landing.ledger.get(name)
     now = datetime.fromtimestamp(int(ask.now.astype("datetime64[s]").astype(np.int64)), UTC)
@@ -71,6 +83,7 @@ def _bring(ask: Ask, name: str, whole_url: bool) -> None:
             failure = error
             continue
         if entry.state == "got":
-            return
+            return True
     if failure is not None:
         raise failure
+    return False

@@ -6,15 +6,17 @@ with its host, and errors in the words of `tasks.sources.contract`.
 """
 
 import hashlib
+import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.auth import HTTPDigestAuth
 from urllib3.util import Retry
 
 from tasks.regions import Service
@@ -28,6 +30,7 @@ ATTEMPTS: Final = 4
 LONGEST_WAIT_S: Final = 120
 _BLOCK: Final = 1 << 16
 _EXCERPT: Final = 200
+_PAGE: Final = (b"<!doctype html", b"<html")
 
 
 class Body(NamedTuple):
@@ -37,6 +40,26 @@ class Body(NamedTuple):
     sha256: str
     etag: str
     last_modified: str
+
+
+class _Turns:
+    """When each host may be asked next: it does not care which of a region's sources asks it."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def wait(self, host: str, interval_s: float) -> None:
+        """Sleep until it is the caller's turn; the next one comes `interval_s` later."""
+        with self._lock:
+            now = time.monotonic()
+            turn = max(now, self._next.get(host, now))
+            self._next[host] = turn + interval_s
+        time.sleep(turn - now)
+
+
+# one for the process: mirrors of several sources run side by side
+_TURNS: Final = _Turns()
 
 
 class _Session(requests.Session):
@@ -54,15 +77,31 @@ class _Session(requests.Session):
             prepared_request.headers.pop("Authorization", None)
 
 
+class _Digest(HTTPDigestAuth):
+    """Digest authentication that answers the challenges of `hosts` only, not of one that we were sent on to."""
+
+    def __init__(self, credential: str, hosts: Collection[str]) -> None:
+        user, _, password = credential.partition(":")
+        super().__init__(user, password)
+        self._hosts = hosts
+
+    def handle_401(self, r: requests.Response, **kwargs: object) -> requests.Response:
+        """Answer the challenge in `r`, if its host may ask."""
+        if urlsplit(r.url).netloc not in self._hosts:
+            return r
+        return super().handle_401(r, **kwargs)  # type: ignore[no-any-return,no-untyped-call]
+
+
 class Http:
-    """Ask one service, one request at a time and not more often than it allows.
+    """Ask one service, one request at a time, and its host not more often than it allows.
 
     Parameters
     ----------
     service : Service
         Its rate, time-out and the header of its credential.
     token : str
-        The credential itself; empty for none. It is kept out of messages, logs and `repr`.
+        The credential itself, `user:password` for digest; empty for none. It is kept out of messages, logs and
+        `repr`.
     backoff_s : float
         First wait before a retry; doubled each time.
     """
@@ -70,7 +109,6 @@ class Http:
     def __init__(self, service: Service, token: str = "", backoff_s: float = 0.5) -> None:
         self.service = service
         self._token = token
-        self._next = 0.0
         self._hosts = {urlsplit(url).netloc for url in service.urls}
         self._session = _Session(service.credential_header)
         weakref.finalize(self, self._session.close)
@@ -89,15 +127,22 @@ class Http:
             self._session.mount(scheme, HTTPAdapter(max_retries=retry))
         self._session.headers["User-Agent"] = AGENT
         self._backoff_s = backoff_s
+        is_digest = bool(token) and service.credential_scheme == "digest"
+        self._digest = _Digest(token, self._hosts) if is_digest else None
+        # what must not be shown: of `user:password` also the password alone
+        self._secrets = [s for s in (token, token.partition(":")[2] if is_digest else "") if s]
 
     def __repr__(self) -> str:
         """Return hosts and rate; never the credential."""
-        return f"Http({sorted(self._hosts)}, {self.service.requests_per_second:g}/s)"
+        hosts = sorted(host.rpartition("@")[2] for host in self._hosts)
+        return f"Http({hosts}, {self.service.requests_per_second:g}/s)"
 
     def get(
         self, url: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
     ) -> requests.Response | None:
         """Return the answer to a GET, whole in memory; None if there is nothing (204, 404, 410 or an empty body).
+
+        A body that breaks off is asked for again, as in `stream`.
 
         Raises
         ------
@@ -170,7 +215,7 @@ class Http:
                     return _save(response, target)
                 except requests.exceptions.RequestException as error:
                     problem = type(error).__name__
-        raise SourceUnavailable(f"{self.shown(url)}: the body broke off {ATTEMPTS} times ({problem})")
+        raise self._broken(url, problem)
 
     def shown(self, url: str) -> str:
         """Return `url` as it may be shown: without user, query and credential."""
@@ -178,24 +223,39 @@ class Http:
         return self._hidden(f"{parts.scheme}://{parts.hostname}{_port(parts.port)}{parts.path}")
 
     def _hidden(self, text: str) -> str:
-        return text.replace(self._token, "***") if self._token else text
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
 
     def _whole(self, method: str, url: str, **arguments: object) -> requests.Response | None:
-        response = self._send(method, url, **arguments)
-        if response.status_code in NOTHING or not response.content:
-            return None
-        return response
+        problem = ""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(min(LONGEST_WAIT_S, self._backoff_s * 2**attempt))
+            with self._send(method, url, stream=True, **arguments) as response:
+                try:
+                    if response.status_code in NOTHING or not response.content:
+                        return None
+                    return response
+                except requests.exceptions.RequestException as error:
+                    problem = type(error).__name__
+        raise self._broken(url, problem)
+
+    def _broken(self, url: str, problem: str) -> SourceUnavailable:
+        return SourceUnavailable(f"{self.shown(url)}: the body broke off {ATTEMPTS} times ({problem})")
 
     def _send(self, method: str, url: str, **arguments: object) -> requests.Response:
-        self._wait()
+        _TURNS.wait(urlsplit(url).netloc, 1.0 / self.service.requests_per_second)
         headers = dict(arguments.pop("headers", None) or {})  # type: ignore[call-overload]
-        if self._token and urlsplit(url).netloc in self._hosts:
+        is_ours = urlsplit(url).netloc in self._hosts
+        if self._token and is_ours and self._digest is None:
             headers[self.service.credential_header] = f"{self.service.credential_prefix}{self._token}"
         try:
             response = self._session.request(
                 method,
                 url,
                 headers=headers,
+                auth=self._digest if is_ours else None,
                 timeout=self.service.timeout_s,
                 **arguments,  # type: ignore[arg-type]
             )
@@ -206,10 +266,10 @@ class Http:
         if status < 400 or status in NOTHING:
             return response
         with response:
-            said = self._hidden(" ".join(response.text[:_EXCERPT].split()))
+            said = self._hidden(_said(response))
         if status in RETRIED or status >= 500:
             raise SourceUnavailable(f"{self.shown(url)}: HTTP {status} after {ATTEMPTS} attempts: {said}")
-        raise SourceDenied(f"{self.shown(url)}: HTTP {status}{self._hint(status)}: {said}")
+        raise SourceDenied(f"{self.shown(url)}: HTTP {status}{self._hint(status)}: {said}", status)
 
     def _hint(self, status: int) -> str:
         if status not in (401, 403) or not self.service.credential:
@@ -217,15 +277,12 @@ class Http:
         given = "was refused" if self._token else "is not set"
         return f" (the credential in {self.service.credential} {given})"
 
-    def _wait(self) -> None:
-        now = time.monotonic()
-        if now < self._next:
-            time.sleep(self._next - now)
-        self._next = max(now, self._next) + 1.0 / self.service.requests_per_second
-
 
 def check_magic(path: Path, magic: Iterable[bytes], shown: str) -> None:
-    """Raise SourceDataInvalid unless the file begins with one of `magic`: an error page may come with status 200."""
+    """Raise SourceDataInvalid unless the file begins with one of `magic`: an error page may come with status 200.
+
+    Without `magic`, and anyway, what begins as HTML is such a page: no provider's payload is one.
+    """
     starts = tuple(magic)
     with path.open("rb") as file:
         head = file.read(64)
@@ -233,6 +290,8 @@ def check_magic(path: Path, magic: Iterable[bytes], shown: str) -> None:
         raise SourceDataInvalid(
             shown, f"a body that begins with {' or '.join(map(repr, starts))}", repr(head[:24])
         )
+    if head.lstrip().lower().startswith(_PAGE):
+        raise SourceDataInvalid(shown, "a payload", f"a web page, {head[:24]!r}")
 
 
 def any_of(urls: Iterable[str], ask: Callable[[str], bool]) -> bool:
@@ -259,6 +318,14 @@ def _save(response: requests.Response, target: Path) -> Body:
             size += len(block)
     headers = response.headers
     return Body(size, sha.hexdigest(), headers.get("ETag", ""), headers.get("Last-Modified", ""))
+
+
+def _said(response: requests.Response) -> str:
+    """Return the beginning of what a refusal says, if it comes."""
+    try:
+        return " ".join(response.text[:_EXCERPT].split())
+    except requests.exceptions.RequestException:
+        return ""
 
 
 def _port(port: int | None) -> str:

@@ -1,9 +1,10 @@
-"""NOAA's station archives: yearly files of ISD-Lite, and of the U.S. Climate Reference Network (hourly02).
+"""NOAA's station archives: yearly files of ISD-Lite, and of the U.S. Climate Reference Network (hourly02, daily01).
 
-Options of the service: `product`, `isd_lite` (default) or `uscrn_hourly`; `stations`, a comma list of patterns: for
-ISD-Lite ids like `723830-23187` (default: all stations of `isd-history.csv` within the reader's `radius_km` that
-were open), for the network parts of names like `CA_Stovepipe_Wells_1_SW` (required, for its listing has no places);
-`refresh_days` (default 1: a file that can still grow is asked for again after so long, with If-Modified-Since).
+Options of the service: `product`, `isd_lite` (default), `uscrn_hourly` or `uscrn_daily`; `stations`, a comma list of
+patterns: for ISD-Lite ids like `723830-23187` (default: all stations of `isd-history.csv` within the reader's
+`radius_km` that were open), for the network parts of names like `CA_Stovepipe_Wells_1_SW` (required, for its listing
+has no places); `refresh_days` (default 1: a file that can still grow is asked for again after so long, with
+If-Modified-Since).
 """
 
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from tasks.sources.services.listing import listed_names
 from tasks.sources.stations import distance_km
 
 _GZIP: Final = b"\x1f\x8b"
+# what the names of a product's files begin with
+_USCRN: Final = {"uscrn_hourly": "CRNH0203", "uscrn_daily": "CRND0103"}
 # corrections of the last days reach a year's file in its first weeks after
 _GROWS_UNTIL: Final = timedelta(days=30)
 
@@ -37,12 +40,13 @@ def mirror(ask: Ask) -> None:
         The first failure, after all other files were tried; if the provider itself does not answer, at once.
     """
     product = str(ask.service.options.get("product", "isd_lite"))
-    if product not in ("isd_lite", "uscrn_hourly"):
+    if product != "isd_lite" and product not in _USCRN:
         raise ValueError(
-            f"source {ask.config.group}: option 'product' must be isd_lite or uscrn_hourly, found {product!r}"
+            f"source {ask.config.group}: option 'product' must be isd_lite or one of {sorted(_USCRN)}, "
+            f"found {product!r}"
         )
     failures: list[SourceError] = []
-    names = _isd_names(ask) if product == "isd_lite" else _uscrn_names(ask)
+    names = _isd_names(ask) if product == "isd_lite" else _uscrn_names(ask, _USCRN[product])
     for year, name in names:
         try:
             _bring(ask, year, name, (_GZIP,) if product == "isd_lite" else ())
@@ -77,14 +81,14 @@ def _isd_names(ask: Ask) -> Iterator[tuple[int, str]]:
             yield year, f"{year}/{station}-{year}.gz"
 
 
-def _uscrn_names(ask: Ask) -> Iterator[tuple[int, str]]:
+def _uscrn_names(ask: Ask, prefix: str) -> Iterator[tuple[int, str]]:
     patterns = _patterns(ask)
     if not patterns:
         raise ValueError(f"source {ask.config.group}: the service's option 'stations' must name the stations")
     for year in _years(ask):
         page = ask.http.first(f"{year}/")
         for name in listed_names(page.text, page.url) if page is not None else []:
-            if any(fnmatch(name, f"CRNH0203-{year}-*{pattern}*.txt") for pattern in patterns):
+            if any(fnmatch(name, f"{prefix}-{year}-*{pattern}*.txt") for pattern in patterns):
                 yield year, f"{year}/{name}"
 
 

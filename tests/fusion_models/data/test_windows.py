@@ -1,5 +1,6 @@
 """Windows show what the as-of door shows, whatever holds the tiles and however many workers cut them."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,10 +135,12 @@ def test_tiles_of_removed_snapshots_and_unfinished_ones_go(tmp_path: Path) -> No
     source = make_source(1)
     old = map_tiles(source, tmp_path, 1 << 20).path
     new = map_tiles(source._replace(snapshot="B2"), tmp_path, 1 << 20).path
-    unfinished = tmp_path / ".abc.part"
+    unfinished, being_written = tmp_path / ".abc.part", tmp_path / ".def.part"
     unfinished.touch()
-    assert forget_tiles(tmp_path, keep=["B2"]) == [old, unfinished]
-    assert list(tmp_path.iterdir()) == [new]
+    being_written.touch()
+    os.utime(unfinished, (0, 0))
+    assert forget_tiles(tmp_path, [source.snapshot]) == [old, unfinished]
+    assert set(tmp_path.iterdir()) == {new, being_written}
 
 
 def test_a_budget_that_is_too_small_is_refused_with_the_size_that_is_needed(tmp_path: Path) -> None:

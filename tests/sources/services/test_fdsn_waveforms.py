@@ -18,6 +18,8 @@ from tasks.regions import Bounds, Region, Service, SourceConfig, Split, TimeWind
 from tasks.sources import SourceDataInvalid, SourceUnavailable, open_source
 from tasks.sources.contract import SourceDenied
 from tasks.sources.services import Ask, Http, Landing, open_service
+from tests.sources.services.conftest import Reply
+from tests.sources.services.servers.digest import Digest
 from tests.sources.services.servers.fdsn import Node, inventory_of, noise
 
 RATE = 2.0
@@ -355,3 +357,20 @@ def test_obspys_own_client_reads_stations_and_bulk_records_of_the_same_node(serv
     start = UTCDateTime("2019-07-06T01:00")
     records = client.get_waveforms_bulk([("CI", "CLC", "--", "BH?", start, start + 60)])
     assert [trace.stats.npts for trace in records] == [120, 120, 120]
+
+
+def test_restricted_data_come_by_queryauth_and_only_with_the_password(ask_of, serve, node):
+    guarded = Digest(node, "reader", "s3cret")
+    server = serve(
+        lambda r: guarded(r) if r.path.endswith("/queryauth") else
+        node(r) if "/station/" in r.path else Reply(403, b"restricted")
+    )  # fmt: skip
+    ask = ask_of(server.url)
+    service = ask.service.model_copy(update={"credential": "EIDA_USER", "credential_scheme": "digest"})
+
+    with pytest.raises(SourceDenied, match="EIDA_USER is not set"):
+        mirror(ask._replace(service=service, http=Http(service, backoff_s=0.01)))
+    mirror(ask._replace(service=service, http=Http(service, "reader:s3cret", backoff_s=0.01)))
+    assert ask.landing.ledger.counts()["got"] >= 6
+    assert day_file(ask).is_file()
+    assert all("s3cret" not in str(request) for request in server.seen)

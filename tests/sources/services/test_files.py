@@ -85,3 +85,29 @@ def test_links_that_are_no_entries_are_left_alone():
     page = """<a href="../">up</a><a href="?C=M">m</a><a href="/other/x">x</a><a href="http://b/y">y</a>
     <a href="a%20b.tif">a</a><a href="sub/">s</a><a href="/d/c.tif">c</a><a href="sub/deep.tif">no</a><a>z</a>"""
     assert listed_names(page, "http://a/d/") == ["a b.tif", "c.tif", "sub/"]
+
+
+def test_files_of_a_provider_without_a_listing_are_named(tmp_path, published, serve_folder, serve, Reply):
+    hidden = serve_folder(published).answer
+    server = serve(lambda request: Reply(404) if request.path.endswith("/") else hidden(request))
+
+    assert mirror(ask_of(tmp_path, "c", server.url, names="notes.txt, 1981.catalog.xz")) == [
+        "1981.catalog.xz",
+        "notes.txt",
+    ]
+    with pytest.raises(SourceUnavailable, match=r"expected 1990\.catalog, found nothing"):
+        mirror(ask_of(tmp_path / "b", "c", server.url, names="1990.catalog"))
+    with pytest.raises(SourceUnavailable, match="expected a directory"):
+        mirror(ask_of(tmp_path / "c", "c", server.url))
+
+
+def test_an_error_page_with_status_200_is_no_file_and_does_not_keep_the_others_back(
+    tmp_path, published, serve_folder, serve, Reply
+):
+    whole = serve_folder(published).answer
+    page = Reply(body=b"<!DOCTYPE html><html>maintenance</html>")
+    server = serve(lambda request: page if "1981" in request.path else whole(request))
+    ask = ask_of(tmp_path, "c", server.url, patterns="*.catalog.xz")
+
+    assert mirror(ask) == ["1982.catalog.xz", "deep/a b/1983.catalog.xz"]
+    assert ask.landing.ledger.get("1981.catalog.xz").state == "failed"

@@ -1,11 +1,14 @@
+import pickle
 import time
 
 import pytest
 
-from tasks.regions import Service
+from tasks.regions import Service, load_region
 from tasks.sources import SourceDataInvalid, SourceUnavailable
 from tasks.sources.contract import SourceDenied
 from tasks.sources.services import Http
+
+from .servers.digest import Digest
 
 SECRET = "s3cr3t-t0ken"
 
@@ -45,6 +48,8 @@ def test_a_refusal_is_final_and_says_which_credential_is_meant(serve, Reply, sta
 
     with pytest.raises(SourceDenied, match=f"HTTP {status}") as caught:
         http.get(server.url + "/x")
+    assert caught.value.status == status
+    assert pickle.loads(pickle.dumps(caught.value)).status == status
     assert len(server.seen) == 1
     assert SECRET not in f"{caught.value!s} {caught.value!r} {http!r}"
     assert ("EARTHSCOPE_TOKEN" in str(caught.value)) == (status in (401, 403))
@@ -88,6 +93,23 @@ def test_a_body_that_breaks_off_is_asked_for_again(serve, Reply, tmp_path):
         http_for(short.url).stream(short.url, tmp_path / "f")
 
 
+def test_so_is_one_that_is_read_whole(serve, Reply):
+    server = serve(in_turn(Reply(body=b"half", announced=8), Reply(body=b"complete")))
+
+    assert http_for(server.url).get(server.url).content == b"complete"
+    short = serve(lambda _r: Reply(body=b"half", announced=8))
+    with pytest.raises(SourceUnavailable, match="broke off 4 times"):
+        http_for(short.url).get(short.url)
+
+
+def test_a_refusal_whose_words_break_off_is_a_refusal(serve, Reply):
+    server = serve(lambda _r: Reply(403, b"no", announced=8))
+
+    with pytest.raises(SourceDenied) as caught:
+        http_for(server.url).get(server.url)
+    assert caught.value.status == 403
+
+
 def test_requests_keep_the_rate(serve, Reply):
     server = serve(lambda _r: Reply(body=b"x"))
     http = http_for(server.url, requests_per_second=20)
@@ -96,6 +118,30 @@ def test_requests_keep_the_rate(serve, Reply):
         http.get(server.url)
 
     assert time.monotonic() - start >= 4 / 20
+
+
+def test_sources_of_one_host_share_its_rate_and_others_do_not_wait(serve, Reply):
+    one, other = serve(lambda _r: Reply(body=b"x")), serve(lambda _r: Reply(body=b"x"))
+    start = time.monotonic()
+    for _ in range(3):
+        for _source in range(2):
+            http_for(one.url, requests_per_second=20).get(one.url)
+        http_for(other.url, requests_per_second=20).get(other.url)
+
+    assert 5 / 20 <= time.monotonic() - start < 8 / 20
+
+
+def test_an_address_with_a_password_is_refused_without_showing_it(conf, tmp_path):
+    (tmp_path / "regions").mkdir()
+    text = (conf / "regions" / "ridgecrest.yaml").read_text()
+    secret = text.replace("https://earthquake.usgs.gov", f"https://reader:{SECRET}@earthquake.usgs.gov")
+    (tmp_path / "regions" / "ridgecrest.yaml").write_text(secret)
+
+    with pytest.raises(
+        ValueError, match=r"sources\.2\.service\.urls: an address must not hold user"
+    ) as caught:
+        load_region("ridgecrest", tmp_path)
+    assert SECRET not in f"{caught.value} {caught.value.__cause__}"
 
 
 def test_mirrors_are_asked_in_order_and_one_that_is_down_is_passed_over(serve, Reply):
@@ -114,3 +160,30 @@ def test_an_error_page_with_status_200_is_refused(tmp_path):
     (tmp_path / "f").write_bytes(b"<html>sorry")
     with pytest.raises(SourceDataInvalid, match="begins with"):
         check_magic(tmp_path / "f", [b"\x89HDF"], "http://a/f")
+
+
+def test_digest_answers_the_challenge_and_the_password_never_travels(serve, Reply):
+    guard = Digest(lambda _r: Reply(body=b"restricted"), "reader", SECRET)
+    server = serve(guard)
+    http = http_for(server.url, token=f"reader:{SECRET}", credential="EIDA_USER", credential_scheme="digest")
+
+    assert http.get(server.url + "/queryauth?a=1").content == b"restricted"
+    assert http.post(server.url + "/queryauth", content=b"lines").content == b"restricted"
+    assert guard.refused == 1  # the first challenge; then the nonce is known
+    assert server.seen[-1].body == b"lines"
+    assert all(SECRET not in str(request) for request in server.seen)
+
+    wrong = http_for(server.url, token="reader:guess", credential="EIDA_USER", credential_scheme="digest")
+    with pytest.raises(SourceDenied, match="EIDA_USER was refused") as caught:
+        wrong.get(server.url + "/queryauth")
+    assert caught.value.status == 401
+
+
+def test_digest_does_not_answer_a_host_that_it_was_sent_on_to(serve, Reply):
+    other = serve(Digest(lambda _r: Reply(body=b"data"), "reader", SECRET))
+    portal = serve(lambda _r: Reply(302, headers={"Location": other.url + "/x"}))
+    http = http_for(portal.url, token=f"reader:{SECRET}", credential="EIDA_USER", credential_scheme="digest")
+
+    with pytest.raises(SourceDenied):
+        http.get(portal.url)
+    assert not any("Authorization" in request.headers for request in other.seen)

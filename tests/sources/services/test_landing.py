@@ -72,8 +72,11 @@ def test_a_wrong_checksum_and_an_error_page_leave_what_was_there(serve, Reply, l
 
     with pytest.raises(SourceDataInvalid, match="begins with"):
         landing.download(http_for(server.url), "k", server.url, "f", magic=[b"GOOD"], refresh=True)
+    with pytest.raises(SourceDataInvalid, match="found a web page"):
+        landing.download(http_for(server.url), "k", server.url, "f", refresh=True)
+    other = serve(lambda _r: Reply(body=b"GOOD but another"))
     with pytest.raises(SourceDataInvalid, match="SHA-256"):
-        landing.download(http_for(server.url), "k", server.url, "f", sha256="00", refresh=True)
+        landing.download(http_for(other.url), "k", other.url, "f", sha256="00", refresh=True)
     assert landing.path("f").read_bytes() == b"GOOD data"
     assert landing.ledger.get("k").state == "failed"
 

@@ -125,7 +125,7 @@ def test_the_reference_network_comes_by_pattern(tmp_path, folder, serve_folder):
     assert float(data.air_temperature[0, 0]) == pytest.approx(292.65)
     with pytest.raises(ValueError, match="must name the stations"):
         mirror(ask_of(tmp_path, server.url, "uscrn_hourly", product="uscrn_hourly"))
-    with pytest.raises(ValueError, match="must be isd_lite or uscrn_hourly"):
+    with pytest.raises(ValueError, match="must be isd_lite or one of"):
         mirror(ask_of(tmp_path, server.url, product="ghcn"))
 
 
