@@ -209,6 +209,9 @@ class Region(_Frozen):
         description="smallest magnitude fitted, triggering and forecast; fixed on the training period"
     )
     magnitude_max: float = Field(default=8.0, description="upper cut-off of Gutenberg-Richter")
+    aftershock_magnitude: float = Field(
+        default=5.0, description="a new event of this magnitude or larger starts an aftershock forecast"
+    )
     split: Split = Field(description="train, validate, test by date")
     simulation: str | None = Field(
         default=None, description="file in conf/simulation that makes this region's archive, if simulated"

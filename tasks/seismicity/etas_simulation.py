@@ -211,7 +211,14 @@ def simulate(
 
 @njit(cache=True, nogil=True)
 def _hidden(
-    catalog: Integers, days: Floats, x: Floats, y: Floats, m: Floats, past: int, m0: float, out: NDArray[np.bool_]
+    catalog: Integers,
+    days: Floats,
+    x: Floats,
+    y: Floats,
+    m: Floats,
+    past: int,
+    m0: float,
+    out: NDArray[np.bool_],
 ) -> None:
     """Mark hidden events in out (event,); the first `past` events come before every catalog."""
     large = np.arange(days.size)

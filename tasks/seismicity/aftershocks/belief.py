@@ -122,7 +122,9 @@ def tilted_omori(parameters: EtasParameters, steeper: float) -> tuple[float, flo
 
 def _shares_in(zone: Zone, events: Events, plane: Plane, p: EtasParameters) -> Floats:
     """Return which share of each event's direct offspring falls into the zone, by cells whose centre lies there."""
-    margin = int(math.ceil(max(zone.box[1] - plane.east, zone.box[3] - plane.north, 0.0) / min(plane.dx, plane.dy)))
+    margin = int(
+        math.ceil(max(zone.box[1] - plane.east, zone.box[3] - plane.north, 0.0) / min(plane.dx, plane.dy))
+    )
     edges_x, edges_y = plane.edges(margin)
     x, y = np.meshgrid(0.5 * (edges_x[1:] + edges_x[:-1]), 0.5 * (edges_y[1:] + edges_y[:-1]))
     inside = zone.holds(x.ravel(), y.ravel())
@@ -228,7 +230,9 @@ def fit_spread(sequences: list[Evidence]) -> Spread:
         return -float(np.logaddexp.reduce(likelihoods + prior, axis=(1, 2)).sum())
 
     bounds = [(-1.5, 1.5), (math.log(0.1), math.log(1.5)), (-0.3, 0.3), (math.log(0.03), math.log(0.3))]
-    found = minimize(loss, np.array([0.0, math.log(0.5), 0.0, math.log(0.1)]), method="L-BFGS-B", bounds=bounds)
+    found = minimize(
+        loss, np.array([0.0, math.log(0.5), 0.0, math.log(0.1)]), method="L-BFGS-B", bounds=bounds
+    )
     return Spread(float(found.x[0]), math.exp(found.x[1]), float(found.x[2]), math.exp(found.x[3]))
 
 
@@ -254,7 +258,10 @@ def past_sequences(model: EtasModel, events: Events, region: Region) -> list[Evi
     """
     start, end = training_window(region)
     plane = Plane.of(region)
-    zones = {i: zone_of(events, i, region) for i in np.flatnonzero(events.magnitude >= model.parameters.m0 + 1.5)}
+    zones = {
+        i: zone_of(events, int(i), region)
+        for i in np.flatnonzero(events.magnitude >= model.parameters.m0 + 1.5)
+    }
     found = []
     for i, zone in zones.items():
         day = events.days[i]

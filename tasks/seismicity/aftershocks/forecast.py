@@ -1,16 +1,14 @@
 """From a catalog to an aftershock forecast of all models, and from a later catalog to what came."""
 
 import json
-from collections.abc import Sequence as Listed
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from tasks.regions import Region
-from tasks.seismicity.aftershocks.futures import CATALOGS, MAGNITUDES, WINDOWS, draw_counts, summarise
+from tasks.seismicity.aftershocks.futures import CATALOGS, MAGNITUDES, draw_counts, summarise
 from tasks.seismicity.catalog import known_at, select_events
 from tasks.seismicity.etas import EtasModel, fit_etas
 from tasks.seismicity.geometry import Plane
@@ -58,9 +56,10 @@ class AftershockModel:
         return cls(etas, Spread(**content["spread"]), int(content["n_sequences"]))
 
 
-def magnitudes_of(region: Region) -> tuple[float, ...]:
-    """Return the magnitudes that are forecast: 3 to 7, from the catalog's completeness on."""
-    return tuple(m for m in MAGNITUDES if m >= region.magnitude_completeness - 1e-9)
+def magnitudes_of(region: Region, largest: float) -> tuple[float, ...]:
+    """Return the magnitudes that are forecast: 3 to 7 and the largest so far, from the catalog's completeness on."""
+    asked = {*MAGNITUDES, round(largest, 1)}
+    return tuple(m for m in sorted(asked) if m >= region.magnitude_completeness - 1e-9)
 
 
 def forecast_aftershocks(
@@ -90,7 +89,8 @@ def forecast_aftershocks(
     Dataset (model, window, magnitude)
         As `summarise` gives it, with the drawn numbers `counts` (model, catalog, window, magnitude) and
         `density` (model, window, lat, lon), expected events M >= completeness per cell. Model `etas` is the fitted one,
-        `etas_sequence` has learnt from this sequence; the zone is given by `zone_lat`, `zone_lon` and `zone_km`.
+        `etas_sequence` has learnt from this sequence. Also the zone (`zone_lat`, `zone_lon`, `zone_km`), the ids of `trigger`
+        and `largest` event, and `largest_magnitude`.
 
     Raises
     ------
@@ -100,14 +100,16 @@ def forecast_aftershocks(
     sequence = sequence_at(known_at(catalog, issue_time), region, event_id, issue_time)
     plane = Plane.of(region)
     believed = posterior(sequence_evidence(model.etas, plane, sequence), model.spread)
-    magnitudes = magnitudes_of(region)
+    magnitudes = magnitudes_of(region, sequence.largest_magnitude)
     parts = []
     for name, belief in (("etas", generic()), (ISSUER, believed)):
         drawn = draw_counts(model.etas, region, sequence, belief, catalogs, seed, magnitudes=magnitudes)
         part = summarise(drawn.counts, magnitudes=magnitudes)
         part["counts"] = (("catalog", "window", "magnitude"), drawn.counts)
         part["density"] = (("window", "lat", "lon"), drawn.density)
-        parts.append(part.assign_coords(lat=region.latitudes, lon=region.longitudes).expand_dims(model=[name]))
+        parts.append(
+            part.assign_coords(lat=region.latitudes, lon=region.longitudes).expand_dims(model=[name])
+        )
     latitude, longitude = plane.unproject(sequence.zone.x, sequence.zone.y)
     forecast = xr.concat(parts, dim="model").assign(
         zone_lat=float(latitude),
@@ -115,29 +117,30 @@ def forecast_aftershocks(
         zone_km=sequence.zone.radius,
         trigger=event_id,
         largest=sequence.largest_id,
+        largest_magnitude=sequence.largest_magnitude,
     )
     return forecast, sequence, believed
 
 
 def observed_counts(
-    later: xr.Dataset,
-    region: Region,
-    sequence: Sequence,
-    windows: Listed[float] = WINDOWS,
-) -> NDArray[np.int64]:
-    """Return how many events of the zone came (window, magnitude).
+    later: xr.Dataset, region: Region, sequence: Sequence, forecast: xr.Dataset
+) -> xr.DataArray:
+    """Return how many events of the zone came (window, magnitude) in the forecast's windows.
 
     Parameters
     ----------
     later : Dataset (event), one row per event
         A catalog as known when the windows were over.
-    region, sequence : Region, Sequence
-        As forecast.
-    windows : sequence of float, days
+    region : Region
+    sequence : Sequence
+        As known at the issue time.
+    forecast : Dataset
+        Of `forecast_aftershocks`.
     """
     events = select_events(later, region)
     inside = sequence.zone.holds(events.x, events.y) & (events.days >= sequence.issue)
     days, magnitude = events.days[inside] - sequence.issue, events.magnitude[inside]
-    return np.array(
-        [[int(((days < w) & (magnitude >= m - 1e-9)).sum()) for m in magnitudes_of(region)] for w in windows]
-    )
+    within = days[:, None] < forecast["window"].values
+    large = magnitude[:, None] >= forecast["magnitude"].values - 1e-9
+    counts = within.T.astype(np.int64) @ large.astype(np.int64)
+    return xr.DataArray(counts, dims=("window", "magnitude"), coords=forecast[["window", "magnitude"]].coords)
