@@ -103,7 +103,7 @@ class ForecastForm(_Form):
 
 
 class AftershockForm(_Form):
-    """Forecast what follows an earthquake: probabilities and numbers for a day, week, month and year, and an advisory."""
+    """Forecast what follows an earthquake: numbers and probabilities for a day to a year, a map, an advisory."""
 
     event_id: str = Field(
         default="latest",
@@ -114,11 +114,11 @@ class AftershockForm(_Form):
     issue_time: str = Field(
         default="latest",
         pattern=r"^(latest|\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?)?)$",
-        description="Moment of issue, UTC, YYYY-MM-DDTHH:MM, from what was known then; or latest: now, or the data's end.",
+        description="Moment of issue, UTC, YYYY-MM-DDTHH:MM, as known then; or latest: now, or the data's end.",
     )
     replay: bool = Field(
         default=False,
-        description="Instead: issue it 1 h, 6 h, 1 d, 3 d and 7 d after the event, as known then, and score all of them.",
+        description="Instead: issue it 1 h, 6 h, 1 d, 3 d and 7 d after the event, as known then, and score them.",
     )
 
 

@@ -120,8 +120,8 @@ def _facts(
     factor, factor_sd, steeper, steeper_sd = belief.moments()
     p, spread = model.etas.parameters, model.spread
     return [
-        f"Observations `{catalog.snapshot}`; aftershock model `{key}`; {draws} drawn catalogs a model.",
-        f"{int(sequence.members.sum())} events of the zone since the trigger are known, {belief.n_events} of them above the "
+        f"Observations {catalog.snapshot}; aftershock model {key}; {draws} drawn catalogs a model.",
+        f"{int(sequence.members.sum())} events of the zone since the trigger are known; {belief.n_events} lie above the "
         "magnitude from which the catalog is complete after large events.",
         f"ETAS of the training period: productivity {p.k:.3g} exp({p.alpha:.2f} (M - {p.m0:g})), p = {p.p:.2f}, "
         f"branching ratio {p.branching_ratio:.2f}, b = {p.b:.2f}, largest magnitude {p.magnitude_max:.1f}.",
@@ -163,7 +163,7 @@ def issue_one(
     issued = forecast.sel(model=ISSUER)
     said = advisory(issued, region.title, trigger, largest, issue)
     title = f"M {float(trigger['magnitude']):.1f}, {region.title}: aftershock forecast"
-    lead = f"Issued {moment(issue)} for event {event_id}."
+    lead = f"Issued {moment(int(issue.astype(np.int64)))} for event {event_id}."
     mc = float(forecast["magnitude"].values[0])
     members = known.isel(event=sequence.events.row[sequence.members])
     since = sequence.events.days[sequence.members] - sequence.origin
@@ -174,12 +174,12 @@ def issue_one(
             issued, f"Events M >= {mc:g} of the zone, so far and expected", folder / "sequence.png",
         ),
         "map": sequence_map(
-            issued, members, f"M >= {region.magnitude_completeness:g} in 7 days; rings: known so far", folder / "map.png"
+            issued, members, f"M >= {mc:g} in 7 days; rings: known so far", folder / "map.png"
         ),
     }  # fmt: skip
     facts = _facts(model, key, catalog, sequence, belief, catalogs)
     (folder / "index.html").write_text(
-        aftershock_page(title, lead, said, forecast, ISSUER, figures, [*facts, f"Numbers: `{stored}`."])
+        aftershock_page(title, lead, said, forecast, ISSUER, figures, [*facts, f"Numbers: {stored}."])
     )
     (folder / "advisory.txt").write_text("\n\n".join([title, lead, *said]) + "\n")
     report = AftershockReport(

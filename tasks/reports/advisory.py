@@ -27,9 +27,9 @@ def number_range(low: int, high: int) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def moment(time: np.datetime64) -> str:
-    """Return a time as `6 July 2019, 03:19 UTC`."""
-    at = datetime.fromtimestamp(int(time.astype("datetime64[s]").astype(np.int64)), UTC)
+def moment(nanoseconds: int) -> str:
+    """Return a time since 1970 as `6 July 2019, 03:19 UTC`."""
+    at = datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC)
     return f"{at.day} {at:%B %Y, %H:%M} UTC"
 
 
@@ -50,6 +50,7 @@ def advisory(
         UTC.
     """
     week = forecast.sel(window=7.0)
+    issued = moment(int(issue_time.astype("datetime64[ns]").astype(np.int64)))
     size = float(forecast["largest_magnitude"])
     said = [
         f"An earthquake of magnitude {float(trigger['magnitude']):.1f} happened on "
@@ -61,7 +62,7 @@ def advisory(
             "here is about what comes after both."
         )
     said.append(
-        f"More earthquakes than usual will go on near it. Within the week after {moment(issue_time)}, and within "
+        f"More earthquakes than usual will go on near it. Within the week after {issued}, and within "
         f"{float(forecast['zone_km']):.0f} km, the chance of at least one earthquake is:"
     )
     for magnitude in week["magnitude"].values:

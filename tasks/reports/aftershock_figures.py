@@ -13,6 +13,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
+from matplotlib.ticker import MaxNLocator
 
 from tasks.reports.advisory import WINDOW_NAMES
 
@@ -58,7 +59,7 @@ def numbers_figure(forecast: xr.Dataset, title: str, path: Path) -> Path:
             axes.set_xticks(at, [f"{m:g}" for m in forecast["magnitude"].values])
             axes.set(title=f"next {WINDOW_NAMES[float(window)]}", xlabel="magnitude at least")
             axes.set_yscale("symlog", linthresh=1.0)
-            axes.set_ylim(bottom=-0.1)
+        all_axes[0].set_ylim(-0.1, 2.0 * float(forecast["high"].max()) + 1.0)
         all_axes[0].set_ylabel("number, 95 % range")
         all_axes[-1].legend(frameon=False, fontsize=6.5, loc="upper right")
         figure.suptitle(title, x=0.01, ha="left", fontsize=9)
@@ -154,6 +155,7 @@ def sequence_map(forecast: xr.Dataset, events: xr.Dataset, title: str, path: Pat
             ylim=(density["lat"].min() - 0.05, density["lat"].max() + 0.05),
             xlabel="longitude, degree", ylabel="latitude, degree", aspect=stretch,
         )  # fmt: skip
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_title(title, loc="left", fontsize=9)
         plt.colorbar(mesh, ax=axes, label="expected events per cell in 7 days", shrink=0.85)
         return _save(path)

@@ -1,6 +1,7 @@
 """The page of an aftershock forecast, and that of a replay; HTML that a browser shows without a server."""
 
 import html
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,9 +29,10 @@ def number_rows(forecast: xr.Dataset) -> list[dict[str, str]]:
 def paragraphs(said: Sequence[str]) -> str:
     """Return lines as HTML: those that start with a dash as a list."""
     parts = []
-    for line in said:
-        text = html.escape(line.removeprefix("- "))
-        parts.append(f"<li>{text}</li>" if line.startswith("- ") else f"<p>{text}</p>")
+    for is_list, lines in itertools.groupby(said, lambda line: line.startswith("- ")):
+        tag = "li" if is_list else "p"
+        items = "".join(f"<{tag}>{html.escape(line.removeprefix('- '))}</{tag}>" for line in lines)
+        parts.append(f"<ul>{items}</ul>" if is_list else items)
     return "".join(parts)
 
 
@@ -83,5 +85,9 @@ def replay_page(
         image(figure, "forecast ranges and what came"),
     ]
     for name, part in rows.items():
-        body += [f"<h2>{html.escape(NAMES[name])}</h2>", table(list(part))]
+        body += [
+            f"<details><summary>{html.escape(NAMES[name])}: all {len(part)} numbers</summary>",
+            table(list(part)),
+            "</details>",
+        ]
     return document(title, "\n".join(body))
