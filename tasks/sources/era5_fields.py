@@ -91,7 +91,8 @@ def _open(path: Path) -> list[xr.Dataset]:
     if magic == b"\x89HDF":
         return [_load(path, "h5netcdf")]
     if magic[:3] == b"CDF":
-        return [_load(path, "scipy")]
+        # scipy maps a file that it is given by name, and never closes a damaged one
+        return [_load(io.BytesIO(path.read_bytes()), "scipy")]
     raise SourceDataInvalid(path, "NetCDF, or a ZIP of NetCDF files", f"a file that begins with {magic!r}")
 
 
