@@ -121,8 +121,8 @@ def _facts(
     p, spread = model.etas.parameters, model.spread
     return [
         f"Observations {catalog.snapshot}; aftershock model {key}; {draws} drawn catalogs a model.",
-        f"{int(sequence.members.sum())} events of the zone since the trigger are known; {belief.n_events} lie above the "
-        "magnitude from which the catalog is complete after large events.",
+        f"{int(sequence.members.sum())} events of the zone since the trigger are known; {belief.n_events} lie above "
+        "the magnitude from which the catalog is complete after large events.",
         f"ETAS of the training period: productivity {p.k:.3g} exp({p.alpha:.2f} (M - {p.m0:g})), p = {p.p:.2f}, "
         f"branching ratio {p.branching_ratio:.2f}, b = {p.b:.2f}, largest magnitude {p.magnitude_max:.1f}.",
         f"{model.n_sequences} earlier sequences: factor exp({spread.factor_mean:+.2f} +- {spread.factor_sd:.2f}), "

@@ -87,7 +87,8 @@ def replay_aftershock_forecasts(
     summary = [_summary(name, [s for _, s in found]) for name, found in scores.items()]
     lead = (
         f"Event {asked}; forecasts from what was known {', '.join(forecasts)} after it "
-        f"(availability as reconstructed); seed {seed}; truth as known on {str(end)[:10]}; observations {catalog.snapshot}."
+        f"(availability as reconstructed); seed {seed}; truth as known on {str(end)[:10]}; "
+        f"observations {catalog.snapshot}."
     )
     rows = {name: [_row(key, s) for key, s in found] for name, found in scores.items()}
     (folder / "index.html").write_text(replay_page(title, lead, summary, rows, figure, pages))

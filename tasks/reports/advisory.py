@@ -7,9 +7,9 @@ import xarray as xr
 
 WINDOW_NAMES = {1.0: "day", 7.0: "week", 30.0: "month", 365.0: "year"}
 DISCLAIMER = (
-    "No one can predict the time, place or size of a single earthquake, aftershocks included. These are probabilities, "
-    "computed from how earthquake sequences have behaved; they change as the sequence goes on and as more of it becomes "
-    "known. This text is made by a program and is not an official warning: follow your authorities."
+    "No one can predict the time, place or size of a single earthquake, aftershocks included. These are "
+    "probabilities, computed from how earthquake sequences have behaved; they change as the sequence goes on and as "
+    "more of it becomes known. This text is made by a program and is not an official warning: follow your authorities."
 )
 
 
@@ -33,6 +33,10 @@ def moment(nanoseconds: int) -> str:
     return f"{at.day} {at:%B %Y, %H:%M} UTC"
 
 
+def _nanoseconds(event: xr.Dataset) -> int:
+    return int(event["origin_time"].values.astype("datetime64[ns]").astype(np.int64))
+
+
 def advisory(
     forecast: xr.Dataset, title: str, trigger: xr.Dataset, largest: xr.Dataset, issue_time: np.datetime64
 ) -> list[str]:
@@ -54,12 +58,12 @@ def advisory(
     size = float(forecast["largest_magnitude"])
     said = [
         f"An earthquake of magnitude {float(trigger['magnitude']):.1f} happened on "
-        f"{moment(trigger['origin_time'].values)}: {title}."
+        f"{moment(_nanoseconds(trigger))}: {title}."
     ]
     if float(largest["magnitude"]) > float(trigger["magnitude"]):
         said[0] += (
-            f" A larger one, of magnitude {size:.1f}, followed on {moment(largest['origin_time'].values)}; what is said "
-            "here is about what comes after both."
+            f" A larger one, of magnitude {size:.1f}, followed on {moment(_nanoseconds(largest))}; what is "
+            "said here is about what comes after both."
         )
     said.append(
         f"More earthquakes than usual will go on near it. Within the week after {issued}, and within "
@@ -79,8 +83,9 @@ def advisory(
     if strong:
         row = year.sel(magnitude=strong[0])
         said.append(
-            f"Within a year the chance of magnitude {strong[0]:g} or larger is {in_words(float(row['probability']))}. Earthquakes "
-            "become fewer with time, but a large one can come at any time and would bring aftershocks of its own."
+            f"Within a year the chance of magnitude {strong[0]:g} or larger is "
+            f"{in_words(float(row['probability']))}. Earthquakes become fewer with time, but a large one "
+            "can come at any time and would bring aftershocks of its own."
         )
     said.append(DISCLAIMER)
     return said

@@ -1,4 +1,4 @@
-"""Figures of an aftershock forecast: numbers with ranges, the sequence so far, the map, and a replay against what came."""
+"""Figures of an aftershock forecast: numbers with ranges, the sequence, the map, a replay against what came."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -168,7 +168,8 @@ def replay_figure(
 
     Parameters
     ----------
-    forecasts, observed : mapping of the issue time's name to Dataset (model, window, magnitude), DataArray (window, magnitude)
+    forecasts, observed : mapping of str to Dataset (model, window, magnitude), to DataArray (window, magnitude)
+        By the name of the issue time.
     title : str
     path : Path
     """

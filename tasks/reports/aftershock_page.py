@@ -78,8 +78,8 @@ def replay_page(
         f"<h1>{html.escape(title)}</h1><p class=small>{html.escape(lead)}</p>",
         f"<p>The pages as issued, after the event: {links}.</p>",
         "<h2>Did the ranges hold?</h2>",
-        "<p>Numbers of all windows and magnitudes that are over. CRPS of ln(1 + number) and surprise (nats): smaller is "
-        "better. Numbers of nested windows and magnitudes depend on each other, so that the shares say little of their own "
+        "<p>Numbers of all windows and magnitudes that are over. CRPS of ln(1 + number) and surprise (nats): smaller "
+        "is better. Numbers of nested windows and magnitudes depend on each other: the shares say little of their own "
         "uncertainty.</p>",
         table(list(summary)),
         image(figure, "forecast ranges and what came"),

@@ -14,7 +14,7 @@ class CountScore(NamedTuple):
     ----------
     observed : int
     at_least, at_most : float
-        Share of the draws with as many or more, and with as many or fewer: delta 1 and delta 2 of the N-test (Zechar et al. 2010).
+        Share of the draws with as many or more, and with as many or fewer: delta 1 and 2 of the N-test (Zechar 2010).
     inside : bool
         Whether it lies in the 95 % range of the draws.
     crps : float, events

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from tasks.regions import Region
+from tasks.seismicity.aftershocks.sequence import Sequence, Zone, incompleteness, zone_of
 from tasks.seismicity.catalog import Events, training_window
 from tasks.seismicity.etas import EtasModel, EtasParameters
 from tasks.seismicity.geometry import Plane
 from tasks.seismicity.kernels import cell_masses
-from tasks.seismicity.aftershocks.sequence import Sequence, Zone, incompleteness, zone_of
 
 Floats = NDArray[np.float64]
 
@@ -111,7 +111,7 @@ def generic() -> Posterior:
 
 
 def tilted_omori(parameters: EtasParameters, steeper: float) -> tuple[float, float]:
-    """Return (scale, p) of the decay scale * (t + c)^-p, in 1/day: the model's, steeper by `steeper`, equal at t = 1 day.
+    """Return (scale, p) of the decay scale * (t + c)^-p, 1/day: the model's, steeper by `steeper`, equal after a day.
 
     A factor then compares numbers about a day after an event, and says little of how fast they decay; p may be below 1.
     """

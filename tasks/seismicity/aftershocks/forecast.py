@@ -8,10 +8,6 @@ import numpy as np
 import xarray as xr
 
 from tasks.regions import Region
-from tasks.seismicity.aftershocks.futures import CATALOGS, MAGNITUDES, draw_counts, summarise
-from tasks.seismicity.catalog import known_at, select_events
-from tasks.seismicity.etas import EtasModel, fit_etas
-from tasks.seismicity.geometry import Plane
 from tasks.seismicity.aftershocks.belief import (
     Posterior,
     Spread,
@@ -21,7 +17,11 @@ from tasks.seismicity.aftershocks.belief import (
     posterior,
     sequence_evidence,
 )
+from tasks.seismicity.aftershocks.futures import CATALOGS, MAGNITUDES, draw_counts, summarise
 from tasks.seismicity.aftershocks.sequence import Sequence, sequence_at
+from tasks.seismicity.catalog import known_at, select_events
+from tasks.seismicity.etas import EtasModel, fit_etas
+from tasks.seismicity.geometry import Plane
 
 ISSUER = "etas_sequence"
 

@@ -10,11 +10,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from tasks.regions import Region
+from tasks.seismicity.aftershocks.belief import Posterior
+from tasks.seismicity.aftershocks.sequence import Sequence
 from tasks.seismicity.etas import EtasModel
 from tasks.seismicity.etas_simulation import as_parents, draw_batch
 from tasks.seismicity.geometry import Plane
-from tasks.seismicity.aftershocks.belief import Posterior
-from tasks.seismicity.aftershocks.sequence import Sequence
 
 Floats = NDArray[np.float64]
 
