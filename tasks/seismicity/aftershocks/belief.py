@@ -111,7 +111,7 @@ def generic() -> Posterior:
 
 
 def tilted_omori(parameters: EtasParameters, steeper: float) -> tuple[float, float]:
-    """Return (scale, p) of the decay scale * (t + c)^-p, 1/day: the model's, steeper by `steeper`, equal after a day.
+    """Return (scale, p) of the decay scale * (t + c)^-p, 1/day: the model's, `steeper`, and equal after a day.
 
     A factor then compares numbers about a day after an event, and says little of how fast they decay; p may be below 1.
     """
@@ -122,8 +122,8 @@ def tilted_omori(parameters: EtasParameters, steeper: float) -> tuple[float, flo
 
 def _shares_in(zone: Zone, events: Events, plane: Plane, p: EtasParameters) -> Floats:
     """Return which share of each event's direct offspring falls into the zone, by cells whose centre lies there."""
-    margin = int(
-        math.ceil(max(zone.box[1] - plane.east, zone.box[3] - plane.north, 0.0) / min(plane.dx, plane.dy))
+    margin = math.ceil(
+        max(zone.box[1] - plane.east, zone.box[3] - plane.north, 0.0) / min(plane.dx, plane.dy)
     )
     edges_x, edges_y = plane.edges(margin)
     x, y = np.meshgrid(0.5 * (edges_x[1:] + edges_x[:-1]), 0.5 * (edges_y[1:] + edges_y[:-1]))

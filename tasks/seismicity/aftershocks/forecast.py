@@ -89,8 +89,8 @@ def forecast_aftershocks(
     Dataset (model, window, magnitude)
         As `summarise` gives it, with the drawn numbers `counts` (model, catalog, window, magnitude) and
         `density` (model, window, lat, lon), expected events M >= completeness per cell. Model `etas` is the fitted one,
-        `etas_sequence` has learnt from this sequence. Also the zone (`zone_lat`, `zone_lon`, `zone_km`), the ids of `trigger`
-        and `largest` event, and `largest_magnitude`.
+        `etas_sequence` has learnt from this sequence. Also the zone (`zone_lat`, `zone_lon`, `zone_km`), the ids of
+        `trigger` and `largest` event, and `largest_magnitude`.
 
     Raises
     ------

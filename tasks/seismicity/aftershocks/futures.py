@@ -53,8 +53,8 @@ def draw_counts(
 ) -> Draws:
     """Draw the futures of a sequence from ETAS, cascades and background included.
 
-    What belongs to the sequence so far has its offspring as productive, and decaying as fast, as a draw from the posterior says,
-    one draw a batch of 100 catalogs; what is drawn triggers as the fitted model says.
+    What belongs to the sequence so far has its offspring as productive, and decaying as fast, as a draw from the
+    posterior says, one draw a batch of 100 catalogs; what is drawn triggers as the fitted model says.
 
     Parameters
     ----------
