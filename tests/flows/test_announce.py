@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -76,11 +76,11 @@ def test_an_ingest_announces_each_of_them_once(
 ) -> None:
     workspace = Workspace(home=tmp_path, conf=conf, tracking_uri="sqlite://")
     ObservationStore(workspace.observations, region.store_name).write("catalog/toy", catalog)
-    now = datetime(2020, 7, 4, 23, 59)
+    now = datetime(2020, 7, 4, 23, 59, tzinfo=UTC)
 
     @flow
     def ingests() -> list[list[Due]]:
-        moments = (now, now, datetime(2026, 1, 1))
+        moments = (now, now, datetime(2026, 1, 1, tzinfo=UTC))
         return [announce_large_events(workspace, region, 7, moment) for moment in moments]
 
     with prefect_test_harness(server_startup_timeout=120):
