@@ -19,7 +19,7 @@ import pandas as pd
 from flows.benchmarks import Measured
 from flows.settings import Settings
 from tasks.seismicity.etas_likelihood import NAMES, Problem
-from tasks.seismicity.etas_optimise import Maximum, maximise, maximise_by_em
+from tasks.seismicity.etas_optimise import maximise, maximise_by_em
 from tasks.seismicity.etas_published import fit_as_published, theta_from_rates
 from tasks.seismicity.etas_score import NextEventScore, score_next_events
 from tasks.seismicity.pair_plan import curvature_of, sphere_points

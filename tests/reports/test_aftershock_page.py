@@ -77,7 +77,7 @@ def test_the_pages_show_their_figures_in_a_browser(tmp_path: Path, chromium: str
                 (35.5 + 0.1 * rng.random(20), -117.5 + 0.1 * rng.random(20), 3 + rng.random(20)),
                 strict=True,
             )
-        }  # noqa: E501
+        }
     )
     figures = {
         "numbers": numbers_figure(both, "numbers", tmp_path / "numbers.png"),
@@ -92,7 +92,7 @@ def test_the_pages_show_their_figures_in_a_browser(tmp_path: Path, chromium: str
     assert "<i>" not in page
     (tmp_path / "page.html").write_text(page)
     forecasts = {"1 h": both, "6 h": both}
-    came = {name: one["median"] for name in forecasts}
+    came = dict.fromkeys(forecasts, one["median"])
     replayed = replay_figure(forecasts, came, "replay", tmp_path / "replay.png")
     rows = {"etas": [{"issued after": "1 h"}], "etas_sequence": [{"issued after": "1 h"}]}
     (tmp_path / "replay.html").write_text(

@@ -173,7 +173,7 @@ def test_magnitudes_below_completeness_are_refused(
 ) -> None:
     issue = ORIGIN + DAY
     sequence = sequence_at(known_at(sequence_catalog, issue), region, ids_of(sequence_catalog, START), issue)
-    with pytest.raises(ValueError, match="magnitudes from 3 on, where the catalog is complete, found 2.5"):
+    with pytest.raises(ValueError, match=r"magnitudes from 3 on, where the catalog is complete, found 2\.5"):
         draw_counts(model, region, sequence, generic(), 100, magnitudes=(2.5, 3.0))
 
 
