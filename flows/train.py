@@ -12,7 +12,7 @@ from tasks.simulation import region_of_world
 
 @flow(name="train", flow_run_name="train-{config.region}")
 def train(config: TrainForm) -> Trained:
-    """Fit Poisson, smoothed seismicity and ETAS, and train networks that correct the ETAS rate.
+    """Fit the traditional forecasters, and train networks that correct the ETAS rate.
 
     Epochs and losses go to MLflow with the backtest; the bundles are what the forecast flow reads.
     """

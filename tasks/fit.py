@@ -51,7 +51,7 @@ def _folder(workspace: Workspace, region: Region, what: str, **keys: object) -> 
 
 @stage("fit-baselines", run_name="fit-baselines-{region.name}")
 def fit_baseline_models(workspace: Workspace, region: Region, cube: CubeRef) -> str:
-    """Fit Poisson, smoothed seismicity and ETAS on the catalog up to the end of training; return their folder."""
+    """Fit the traditional forecasters on the catalog up to the end of training; return their folder."""
     folder = _folder(workspace, region, BASELINES, cube=cube.snapshot)
     catalog = load_group(cube, "catalog")
     with whole_folder(folder) as partial, progress(f"fit baselines {region.name}"):

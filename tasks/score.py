@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,9 @@ def _baseline_rates(
     cube: CubeData, baselines: Baselines, times: NDArray[np.datetime64], told: Progress
 ) -> Rates:
     catalog = cube.groups["catalog"]
-    named = told.over(baselines._asdict().items(), itemgetter(0))
-    return {name: forecaster.forecast_many(catalog, times) for name, forecaster in named}
+    members = told.over(baselines.ensemble.members, attrgetter("name"))
+    rates = {member.name: member.forecast_many(catalog, times) for member in members}
+    return rates | {baselines.ensemble.name: baselines.ensemble.mix(rates)}
 
 
 def _network_rates(
@@ -193,7 +194,9 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
 
     wanted: list[tuple[Bundle, Sequence[str]]] = [(b, ()) for b in bundles.values()]
     windows = _windows(split.validation_start, split.validation_end, config)
-    with progress(f"backtest {region.name} (validation)", len(baselines) + len(wanted), "forecaster") as told:
+    with progress(
+        f"backtest {region.name} (validation)", len(baselines.ensemble.members) + len(wanted), "forecaster"
+    ) as told:
         rates = _baseline_rates(cube, baselines, _all_times(windows), told)
         rates |= _network_rates(cube, baselines, rates["etas"], wanted, told)
         told.doing = "scores"
@@ -203,7 +206,7 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
     wanted += [(bundles[best], (kind,)) for kind in PROVIDER_KINDS]
     windows = _windows(split.test_start, split.test_end, config)
     bounds = () if region.simulation is None else BOUNDS
-    steps = len(baselines) + len(wanted) + len(bounds) * len(windows)
+    steps = len(baselines.ensemble.members) + len(wanted) + len(bounds) * len(windows)
     with progress(f"backtest {region.name} (test)", steps, "forecaster") as told:
         rates = _baseline_rates(cube, baselines, _all_times(windows), told)
         rates |= _network_rates(cube, baselines, rates["etas"], wanted, told)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.cubes.clock import DAY
+from tasks.cubes.magnitude_types import homogenised
 from tasks.cubes.matching import SAME_MAGNITUDE, SAME_TIME, adopted_ids, mark_twins
 from tasks.regions import Region
 
@@ -37,7 +38,9 @@ class SourceCount(BaseModel):
     twins: int = Field(description="rows left out: the same source lists the event under an earlier id")
     not_earthquakes: int = Field(description="quarry blasts, withdrawn events and others left out")
     small: int = Field(description="versions below the magnitude of completeness, or outside, left out")
+    converted: int = Field(description="rows whose magnitude the region's policy brought to another type")
     kept: int = Field(description="rows in the merged catalog, without withdrawals")
+    magnitude_types: dict[str, int] = Field(description="rows kept, by magnitude type; converted: to(from)")
     withdrawals: int = Field(description="of the rows left out, those that end an event that was listed")
 
 
@@ -61,7 +64,8 @@ def merge_catalogs(
         no later says that it is not an earthquake, or if it lies outside or below completeness. Where the version
         before it is listed, such a row stays as a withdrawal: the version before with magnitude NaN, in force from
         the moment at which the row became known. So a correction ends what was believed and does not rewrite it. A
-        version without magnitude says nothing new: it is left out, and the one before stays in force.
+        version without magnitude says nothing new: it is left out, and the one before stays in force. Magnitudes are
+        converted by the region's policy before all that.
 
     Notes
     -----
@@ -73,7 +77,7 @@ def merge_catalogs(
     rank = {name: _rank(provider.get(name, name)) for name in catalogs}
     frames: list[pd.DataFrame] = []
     for name in sorted(catalogs, key=lambda n: (rank[n], n)):
-        frame = _cropped(catalogs[name], region)
+        frame = _cropped(homogenised(_frame(catalogs[name]), name, region.magnitude_conversions), region)
         frame["source"], frame["rank"] = name, len(frames)
         if provider.get(name, name) in SHARED_NUMBERS:
             frame["event_id"] = frame["event_id"].str.replace(r"^(?:ci)?(\d+)$", r"ci\1", regex=True)
@@ -98,7 +102,9 @@ def merge_catalogs(
             twins=int((of & ~blast & twin).sum()),
             not_earthquakes=int((of & blast).sum()),
             small=int((of & ~superseded & ~blast & ~twin & small).sum()),
+            converted=int((of & rows["is_converted"]).sum()),
             kept=int((of & listed).sum()),
+            magnitude_types=_tally(rows.loc[of & listed, "magnitude_type"]),
             withdrawals=int((shown["magnitude"].isna() & (shown["source"] == name)).sum()),
         )
         for name in catalogs
@@ -106,6 +112,10 @@ def merge_catalogs(
     }
     logger.info("merged catalogs of %s: %s", region.name, {k: v.model_dump() for k, v in report.items()})
     return _dataset(shown.sort_values(["origin_time", "event_id", "available_time"], kind="stable")), report
+
+
+def _tally(types: "pd.Series[str]") -> dict[str, int]:
+    return {str(name): int(n) for name, n in types.astype(str).value_counts().sort_index().items()}
 
 
 def _not_earthquakes(rows: pd.DataFrame) -> "pd.Series[bool]":
@@ -155,12 +165,15 @@ def _rank(provider: str) -> int:
     return PREFERENCE.index(provider) if provider in PREFERENCE else len(PREFERENCE)
 
 
-def _cropped(catalog: xr.Dataset, region: Region) -> pd.DataFrame:
+def _frame(catalog: xr.Dataset) -> pd.DataFrame:
+    return pd.DataFrame({name: np.asarray(catalog[name].values) for name in COLUMNS})
+
+
+def _cropped(frame: pd.DataFrame, region: Region) -> pd.DataFrame:
     """Return all versions of the events of which one `is_near`, sorted by available time.
 
     Near is inside box and period and not far below completeness; the other versions may withdraw those.
     """
-    frame = pd.DataFrame({name: np.asarray(catalog[name].values) for name in COLUMNS})
     frame["event_id"] = frame["event_id"].astype(str)
     box, (start, end) = region.bounds.grown(region.margin_deg), region.catalog_window
     frame["is_near"] = (

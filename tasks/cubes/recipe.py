@@ -12,7 +12,7 @@ _code = cache(lambda: code_digest("tasks/cubes", "tasks/waveforms"))
 
 def recipe(region: Region) -> str:
     """Return as JSON what decides each day of a region's cube: the code, and all but where it ends and its tests."""
-    left_out = {"end", "title", "etas_start", "magnitude_max", "simulation", "split"}
+    left_out = {"end", "title", "etas_start", "magnitude_max", "aftershock_regime", "simulation", "split"}
     content = region.model_dump(mode="json", exclude=left_out)
     return json.dumps(
         content | {"train_end": region.split.train_end.isoformat(), "code": _code()}, sort_keys=True

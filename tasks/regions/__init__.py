@@ -1,7 +1,9 @@
 """Regions: where and when we look, which providers are asked, and how the record is split."""
 
 from tasks.regions.region import (
+    AftershockRegime,
     Bounds,
+    MagnitudeConversion,
     Region,
     Service,
     SourceConfig,
@@ -12,7 +14,9 @@ from tasks.regions.region import (
 )
 
 __all__ = [
+    "AftershockRegime",
     "Bounds",
+    "MagnitudeConversion",
     "Region",
     "Service",
     "SourceConfig",

@@ -55,6 +55,29 @@ ServiceKind = Literal[
     "open_meteo",
     "noaa",
 ]
+# Names of the USGS: regimes of Garcia et al. (2012), and parts of California (values: generic_aftershocks.py).
+AftershockRegime = Literal[
+    "ANSR-ABSLDEC",
+    "ANSR-ABSLOCB",
+    "ANSR-ABSLSHC",
+    "ANSR-DEEPCON",
+    "ANSR-HOTSPOT",
+    "ANSR-OCEANBD",
+    "ANSR-SHALCON",
+    "SCR-GENERIC",
+    "SCR-ABVSLAB",
+    "SOR-GENERIC",
+    "SOR-ABVSLAB",
+    "SZ-GENERIC",
+    "SZ-INLBACK",
+    "SZ-ONSHORE",
+    "SZ-OUTERTR",
+    "CAL-SCSN",
+    "CAL-NCSS",
+    "CAL-MENDOCINO",
+    "CAL-HYDROTHERMAL",
+    "CAL-RJ1989",
+]
 
 
 _SECRET: Final = "secret_in_address"
@@ -175,6 +198,22 @@ class Vocabulary(_Frozen):
     )
 
 
+class MagnitudeConversion(_Frozen):
+    """Magnitudes of some types become magnitudes of another: slope * magnitude + intercept."""
+
+    types: tuple[str, ...] = Field(min_length=1, description="magnitude types as the provider writes them")
+    to: str = Field(description="the type that results")
+    slope: float = Field(default=1.0, gt=0, description="of the regression")
+    intercept: float = Field(default=0.0, description="of the regression, magnitude units")
+    standard_error: float = Field(default=0.0, ge=0, description="scatter of the regression, magnitude units")
+    sources: tuple[str, ...] = Field(
+        default=(), description="names of catalog sources it holds for; empty: all"
+    )
+    smallest: float = Field(default=-5.0, description="smallest magnitude that is converted")
+    largest: float = Field(default=10.0, description="largest magnitude that is converted")
+    reference: str = Field(description="paper or regression that it comes from")
+
+
 class Split(_Frozen):
     """Split by date; each part is half-open, and the gaps hold lookback plus horizon."""
 
@@ -208,9 +247,17 @@ class Region(_Frozen):
     magnitude_completeness: float = Field(
         description="smallest magnitude fitted, triggering and forecast; fixed on the training period"
     )
+    magnitude_conversions: tuple[MagnitudeConversion, ...] = Field(
+        default=(),
+        description="how magnitude types are brought to one, before completeness; none: as provided",
+    )
     magnitude_max: float = Field(default=8.0, description="upper cut-off of Gutenberg-Richter")
     aftershock_magnitude: float = Field(
         default=5.0, description="a new event of this magnitude or larger starts an aftershock forecast"
+    )
+    aftershock_regime: AftershockRegime = Field(
+        default="ANSR-SHALCON",
+        description="whose published aftershock parameters Reasenberg-Jones starts from; default: active shallow crust",
     )
     split: Split = Field(description="train, validate, test by date")
     simulation: str | None = Field(

@@ -14,7 +14,13 @@ from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 
-_PALETTE = {"poisson": "#9a9a9a", "smoothed": "#b79b5b", "etas": "#222222"}
+_PALETTE = {
+    "poisson": "#9a9a9a",
+    "smoothed": "#b79b5b",
+    "reasenberg_jones": "#8a6d9e",
+    "etas": "#222222",
+    "ensemble": "#4f7f6f",
+}
 _SIZE: dict[Any, Any] = {
     "figure.dpi": 110,
     "font.size": 9,

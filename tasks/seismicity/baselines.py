@@ -1,4 +1,4 @@
-"""The three traditional forecasters of a region, fitted together and kept as JSON."""
+"""The traditional forecasters of a region, fitted together and kept as JSON."""
 
 import json
 from pathlib import Path
@@ -8,35 +8,43 @@ import numpy as np
 import xarray as xr
 
 from tasks.regions import Region
+from tasks.seismicity.ensemble import StackedForecaster, fit_ensemble
 from tasks.seismicity.etas import EtasModel, fit_etas
 from tasks.seismicity.etas_forecast import EtasForecaster
 from tasks.seismicity.forecaster import StationaryForecaster
 from tasks.seismicity.geometry import on_cells
+from tasks.seismicity.rj_forecast import ReasenbergJonesForecaster, fit_reasenberg_jones
 from tasks.seismicity.smoothing import fit_poisson, fit_smoothed
 
 
 class Baselines(NamedTuple):
-    """Uniform Poisson, smoothed seismicity and ETAS."""
+    """Uniform Poisson, smoothed seismicity, Reasenberg-Jones, ETAS, and the four stacked."""
 
     poisson: StationaryForecaster
     smoothed: StationaryForecaster
+    reasenberg_jones: ReasenbergJonesForecaster
     etas: EtasForecaster
+    ensemble: StackedForecaster
 
     @classmethod
     def fit(cls, catalog: xr.Dataset, region: Region) -> "Baselines":
-        """Fit all three on the versions (event) known at the end of training."""
-        return cls(
+        """Fit all on the versions (event) known at the end of training, the ensemble's weights on validation."""
+        members = (
             fit_poisson(catalog, region),
             fit_smoothed(catalog, region),
+            fit_reasenberg_jones(catalog, region),
             EtasForecaster(fit_etas(catalog, region), region),
         )
+        return cls(*members, fit_ensemble(catalog, region, members))
 
     def save(self, folder: Path) -> None:
-        """Write `etas.json` and `stationary.json` into `folder`."""
+        """Write each forecaster's JSON into `folder`; both stationary ones are in one file."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "etas.json").write_text(self.etas.model.to_json())
         rates = {f.name: f.rate_per_day.values.tolist() for f in (self.poisson, self.smoothed)}
         (folder / "stationary.json").write_text(json.dumps(rates))
+        (folder / "reasenberg_jones.json").write_text(self.reasenberg_jones.to_json())
+        (folder / "etas.json").write_text(self.etas.model.to_json())
+        (folder / "ensemble.json").write_text(self.ensemble.to_json())
 
     @classmethod
     def load(cls, folder: Path, region: Region) -> "Baselines":
@@ -46,5 +54,8 @@ class Baselines(NamedTuple):
             StationaryForecaster(name, on_cells(np.asarray(rates[name]), region))
             for name in ("poisson", "smoothed")
         )
+        jones = ReasenbergJonesForecaster.from_json((folder / "reasenberg_jones.json").read_text(), region)
         model = EtasModel.from_json((folder / "etas.json").read_text())
-        return cls(poisson, smoothed, EtasForecaster(model, region))
+        members = (poisson, smoothed, jones, EtasForecaster(model, region))
+        ensemble = StackedForecaster.from_json((folder / "ensemble.json").read_text(), members)
+        return cls(*members, ensemble)

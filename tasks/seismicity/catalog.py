@@ -72,6 +72,35 @@ def known_at(catalog: xr.Dataset, issue_time: np.datetime64) -> xr.Dataset:
     return catalog.isel(event=chosen)
 
 
+def times_in_force(
+    catalog: xr.Dataset, times: NDArray[np.datetime64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return of each version (event) the first of the moments at which it is the latest known, and the one after.
+
+    Parameters
+    ----------
+    catalog : Dataset (event) of versions
+        With `event_id` and `available_time`; a version without available_time (NaT) is never known.
+    times : array (time,), datetime64
+        Ascending.
+
+    Returns
+    -------
+    enter, leave : int array (event,)
+        The version is in force at times[enter:leave], as `known_at` has it for each of them.
+    """
+    available = catalog["available_time"].to_numpy().astype("datetime64[ns]")
+    known = np.where(np.isnat(available), np.iinfo(np.int64).max, available.astype(np.int64))
+    moments = np.asarray(times, dtype="datetime64[ns]").astype(np.int64)
+    enter = np.searchsorted(moments, known, side="left")
+    ids = np.unique(catalog["event_id"].to_numpy().astype(str), return_inverse=True)[1]
+    order = np.lexsort((np.arange(ids.size), known, ids))
+    leave = np.full(ids.size, moments.size, dtype=np.int64)
+    same = ids[order[1:]] == ids[order[:-1]]
+    leave[order[:-1][same]] = enter[order[1:][same]]
+    return enter, leave
+
+
 def select_events(catalog: xr.Dataset, region: Region) -> Events:
     """Return the events M >= completeness in the region's box and margin, sorted by origin time.
 

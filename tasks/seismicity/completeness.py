@@ -1,4 +1,4 @@
-"""Magnitude statistics: b-values, magnitude step and magnitude of completeness."""
+"""Magnitude statistics: step and b-values (magnitude of completeness: `completeness_methods`)."""
 
 import math
 from typing import NamedTuple
@@ -27,7 +27,10 @@ def magnitude_step(magnitudes: Floats) -> float:
 
 
 def b_value(magnitudes: Floats, magnitude_completeness: float, step: float = 0.0) -> Estimate:
-    """Return the maximum-likelihood b-value (Aki 1965; binning: Utsu 1966; error: Shi and Bolt 1982, eq. 5).
+    """Return the maximum-likelihood b-value (Aki 1965; binned: Tinti and Mulargia 1987; error: Shi and Bolt 1982).
+
+    For binned magnitudes the law of the bins is geometric, which is exact where Utsu's (1966) half-bin correction is
+    not: b from bins of 0.1 is 0.4 % too low by it, from bins of 0.5 by 10 %.
 
     Parameters
     ----------
@@ -50,7 +53,8 @@ def b_value(magnitudes: Floats, magnitude_completeness: float, step: float = 0.0
             f"found {used.size} events"
         )
     mean = float(used.mean())
-    b = math.log10(math.e) / (mean - (magnitude_completeness - 0.5 * step))
+    excess = mean - magnitude_completeness
+    b = math.log10(1.0 + step / excess) / step if step > 0 else math.log10(math.e) / excess
     error = math.log(10.0) * b**2 * math.sqrt(float(used.var(ddof=1)) / used.size)
     return Estimate(b, error, int(used.size))
 
@@ -83,42 +87,3 @@ def b_positive(magnitudes: Floats, step: float = 0.0) -> Estimate:
     beta = math.log1p(step / excess) / step if step > 0 else 1.0 / excess
     b = beta / math.log(10.0)
     return Estimate(b, b / math.sqrt(used.size), int(used.size))
-
-
-def _mode(magnitudes: Floats, step: float) -> float:
-    bins = np.round(magnitudes / step).astype(np.int64)
-    low = int(bins.min())
-    return float((np.argmax(np.bincount(bins - low)) + low) * step)
-
-
-def maximum_curvature(
-    magnitudes: Floats, step: float = 0.1, correction: float = 0.2, draws: int = 500, seed: int = 0
-) -> Estimate:
-    """Return the magnitude of completeness by maximum curvature (Wiemer and Wyss 2000; +0.2: Woessner 2005).
-
-    Parameters
-    ----------
-    magnitudes : array (event,)
-        Of the training period; no NaN.
-    step : float
-        Bin width of the frequency-magnitude distribution.
-    correction : float
-        Added to the fullest bin, because maximum curvature underestimates.
-    draws : int
-        Bootstrap draws behind the standard error.
-    seed : int
-        Of the bootstrap.
-
-    Raises
-    ------
-    ValueError
-        If there are no magnitudes or one is not finite.
-    """
-    if magnitudes.size == 0 or not np.isfinite(magnitudes).all():
-        raise ValueError(
-            f"completeness: expected finite magnitudes, found {magnitudes.size} with NaN or none"
-        )
-    rng = np.random.default_rng(seed)
-    modes = [_mode(rng.choice(magnitudes, magnitudes.size), step) for _ in range(draws)]
-    value = round(_mode(magnitudes, step) + correction, 6)
-    return Estimate(value, float(np.std(modes, ddof=1)), int(magnitudes.size))

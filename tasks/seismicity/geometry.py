@@ -91,6 +91,11 @@ class Plane:
         return (self.north - self.south) * (self.east - self.west)
 
     @property
+    def east_km_per_degree(self) -> float:
+        """Length of a degree of longitude in the plane, km."""
+        return math.radians(1.0) * EARTH_RADIUS_KM * math.cos(math.radians(self.latitude))
+
+    @property
     def box(self) -> Floats:
         """The box as (west, east, south, north), km."""
         return np.array([self.west, self.east, self.south, self.north])
@@ -98,8 +103,7 @@ class Plane:
     def project(self, latitude: ArrayLike, longitude: ArrayLike) -> tuple[Floats, Floats]:
         """Return km east and km north of the origin for positions in degrees."""
         north_km = math.radians(1.0) * EARTH_RADIUS_KM
-        east_km = north_km * math.cos(math.radians(self.latitude))
-        x = (np.asarray(longitude, dtype=np.float64) - self.longitude) * east_km
+        x = (np.asarray(longitude, dtype=np.float64) - self.longitude) * self.east_km_per_degree
         y = (np.asarray(latitude, dtype=np.float64) - self.latitude) * north_km
         return np.asarray(x, np.float64), np.asarray(y, np.float64)
 

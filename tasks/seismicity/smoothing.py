@@ -1,6 +1,7 @@
 """Adaptive power-law smoothing of epicentres: the stationary forecasts and the background of ETAS."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import xarray as xr
@@ -8,7 +9,10 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from tasks.regions import Region
+from tasks.seismicity.blasts import suspected_blasts
 from tasks.seismicity.catalog import Events, known_at, select_events, training_window
+from tasks.seismicity.completeness import b_value, magnitude_step
+from tasks.seismicity.declustering import nearest_neighbours
 from tasks.seismicity.forecaster import HORIZONS, StationaryForecaster
 from tasks.seismicity.geometry import Plane, cell_areas, on_cells
 from tasks.seismicity.kernels import cell_masses, density_at
@@ -20,6 +24,9 @@ Q1 = 0.5
 # The share that is spread evenly, so that no cell is impossible (ibid., the minimum rate of their eq. 8).
 UNIFORM_SHARE = 0.01
 SMALLEST_BANDWIDTH_KM = 0.5
+CANDIDATES: Final = (2, 3, 5, 8, 12, 20)
+# With fewer the two modes of nearest neighbours cannot be told apart.
+FEWEST_TO_DECLUSTER: Final = 100
 
 
 def bandwidths(x: Floats, y: Floats, neighbours: int) -> Floats:
@@ -107,24 +114,59 @@ def fit_poisson(
     return StationaryForecaster("poisson", rate, horizons)
 
 
-def choose_neighbours(events: Events, plane: Plane, candidates: Sequence[int] = (2, 3, 5, 8, 12, 20)) -> int:
-    """Return the candidate under which the first three quarters of the events best forecast the last quarter.
+def choose_smoothing(
+    events: Events, weightings: Mapping[str, Floats], plane: Plane, candidates: Sequence[int] = CANDIDATES
+) -> tuple[str, int]:
+    """Return the weighting and the neighbour under which the first three quarters of the events best forecast the last.
 
-    Score: sum of the logarithm of the cell shares at the later events. Needs 20 events; with fewer the middle
-    candidate is returned.
+    Score: sum of the logarithm of the cell shares at the later events, all of them. Needs 20 events; with fewer the
+    first weighting and the middle candidate are returned.
+
+    Parameters
+    ----------
+    events : Events
+        Of the box, in order of time.
+    weightings : mapping of name to array (event,)
+        Probability that each event counts.
+    plane : Plane
+    candidates : sequence of int
+        Orders of the neighbour that sets the bandwidth.
     """
     cut = 3 * events.days.size // 4
     if events.days.size < 20:
-        return candidates[len(candidates) // 2]
+        return next(iter(weightings)), candidates[len(candidates) // 2]
     later = np.arange(events.days.size) >= cut
     old, new = events.take(~later), events.take(later)
     column = np.clip(((new.x - plane.west) // plane.dx).astype(int), 0, plane.columns - 1)
     row = np.clip(((new.y - plane.south) // plane.dy).astype(int), 0, plane.rows - 1)
-    scores = [
-        float(np.log(smoothed_cells(old, np.ones(old.days.size), plane, k)[row, column]).sum())
+    scores = {
+        (name, k): float(np.log(smoothed_cells(old, weight[~later], plane, k)[row, column]).sum())
+        for name, weight in weightings.items()
         for k in candidates
-    ]
-    return candidates[int(np.argmax(scores))]
+    }
+    return max(scores, key=scores.__getitem__)
+
+
+def background_weights(events: Events, plane: Plane, region: Region) -> dict[str, Floats]:
+    """Return probabilities (event,) that an event counts for a map: `all` and `declustered`, no suspected blasts.
+
+    Parameters
+    ----------
+    events : Events
+        In order of time.
+    plane : Plane
+        Of their coordinates.
+    region : Region
+        Gives the completeness.
+    """
+    longitude = plane.longitude + events.x / plane.east_km_per_degree
+    kept = ~suspected_blasts(events.x, events.y, events.days, longitude)
+    weights = {"all": kept.astype(np.float64)}
+    if events.days.size >= FEWEST_TO_DECLUSTER:
+        b = b_value(events.magnitude, region.magnitude_completeness, magnitude_step(events.magnitude)).value
+        near = nearest_neighbours(events.days, events.x, events.y, events.magnitude, b)
+        weights["declustered"] = near.background * kept
+    return weights
 
 
 def fit_smoothed(
@@ -132,12 +174,19 @@ def fit_smoothed(
 ) -> StationaryForecaster:
     """Return smoothed seismicity (Helmstetter et al. 2007): the training rate of the box, spread by kernels.
 
-    The catalog is not declustered. The bandwidth's neighbour is chosen within the training period. Arguments
-    and errors are those of `fit_poisson`.
+    Whether the map is made of all events or of declustered ones (Zaliapin and Ben-Zion 2013), and the bandwidth's
+    neighbour, are chosen within the training period; the rate is that of all events. Suspected quarry blasts are left
+    out of the map. The choice is in `rate_per_day.attrs`. Arguments and errors are those of `fit_poisson`.
     """
     events, days = _training_events(catalog, region)
     plane = Plane.of(region)
-    neighbours = choose_neighbours(events, plane)
-    share = smoothed_cells(events, np.ones(events.days.size), plane, neighbours)
-    rate = on_cells(events.days.size / days * share, region).assign_attrs(neighbours=neighbours)
+    weightings = background_weights(events, plane, region)
+    weighting, neighbours = choose_smoothing(events, weightings, plane)
+    share = smoothed_cells(events, weightings[weighting], plane, neighbours)
+    rate = on_cells(events.days.size / days * share, region)
+    rate.attrs = {
+        "neighbours": neighbours,
+        "weighting": weighting,
+        "suspected_blasts": int((weightings["all"] == 0).sum()),
+    }
     return StationaryForecaster("smoothed", rate, horizons)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-BASELINES = ("poisson", "smoothed", "etas")
+BASELINES = ("poisson", "smoothed", "reasenberg_jones", "etas", "ensemble")
 NETWORKS = ("concat", "gated", "cross_attention")
 
 

@@ -20,17 +20,13 @@ from tasks.seismicity.aftershocks.belief import (
 )
 from tasks.seismicity.aftershocks.forecast import AftershockModel, forecast_aftershocks, observed_counts
 from tasks.seismicity.aftershocks.futures import draw_counts, summarise
-from tasks.seismicity.aftershocks.sequence import (
-    UnknownEvent,
-    incompleteness,
-    rupture_length_km,
-    sequence_at,
-)
+from tasks.seismicity.aftershocks.sequence import UnknownEvent, sequence_at
 from tasks.seismicity.catalog import known_at, select_events, to_days
 from tasks.seismicity.etas import EtasModel
 from tasks.seismicity.etas_forecast import EtasForecaster
 from tasks.seismicity.etas_simulation import as_parents, draw_batch
 from tasks.seismicity.geometry import Plane
+from tasks.seismicity.sequences import rupture_length_km
 
 DAY = np.timedelta64(1, "D")
 ORIGIN = np.datetime64("2019-07-04T17:34", "ns")
@@ -70,14 +66,6 @@ def test_an_event_that_is_not_known_yet_is_named(region: Region, sequence_catalo
     at = ORIGIN + np.timedelta64(10, "m")  # it becomes known after a quarter of an hour
     with pytest.raises(UnknownEvent, match=r"e000001.*known at 2019-07-04T17:44:00Z"):
         sequence_at(known_at(sequence_catalog, at), region, "e000001", at)
-
-
-def test_completeness_after_a_large_event_follows_its_law() -> None:
-    at = np.array([0.0, 0.01, 1.0, 100.0])
-    found = incompleteness(np.array([0.0, 0.5]), np.array([7.0, 5.0]), at, 2.0)
-    assert found == pytest.approx([2.0, 7.0 - 4.5 + 1.5, 2.5, 2.0])
-    # right after it nothing but itself is seen
-    assert incompleteness(np.array([0.0]), np.array([7.0]), np.array([1e-9]), 2.0) == pytest.approx(7.0)
 
 
 def test_the_expected_number_of_one_parent_is_omori_s_integral(region: Region, model: EtasModel) -> None:

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from tasks.regions import Region
-from tasks.seismicity.aftershocks.sequence import Sequence, Zone, incompleteness, zone_of
+from tasks.seismicity.aftershocks.sequence import Sequence, Zone, zone_of
 from tasks.seismicity.catalog import Events, training_window
 from tasks.seismicity.etas import EtasModel, EtasParameters
 from tasks.seismicity.geometry import Plane
+from tasks.seismicity.incompleteness import completeness_at
 from tasks.seismicity.kernels import cell_masses
 
 Floats = NDArray[np.float64]
@@ -173,13 +174,13 @@ def evidence(
     events, members = events.take(past), members[past]
     weight = p.k * np.exp(p.alpha * (events.magnitude - p.m0)) * _shares_in(zone, events, plane, p)
     background = _background_in(zone, model, plane)
-    complete = incompleteness(events.days, events.magnitude, events.days, p.m0)
+    complete = completeness_at(events.days, events.days, events.magnitude, p.m0)
     target = (events.days > start) & zone.holds(events.x, events.y) & (events.magnitude >= complete - 1e-9)
     times = events.days[target]
     age = times[:, None] - events.days[None]
     edges = _edges(events, start, end, p)
     middle = 0.5 * (edges[1:] + edges[:-1])
-    seen = 10.0 ** (-p.b * (incompleteness(events.days, events.magnitude, middle, p.m0) - p.m0))
+    seen = 10.0 ** (-p.b * (completeness_at(middle, events.days, events.magnitude, p.m0) - p.m0))
     ages = np.maximum(edges[:, None] - events.days[None], 0.0) + p.c
 
     def rates(steeper: float, parents: NDArray[np.bool_]) -> tuple[Floats, float]:

@@ -4,28 +4,22 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from tasks.regions import Region
 from tasks.seismicity.catalog import Events, select_events, to_days
 from tasks.seismicity.geometry import Plane
+from tasks.seismicity.sequences import rupture_length_km
 
 Floats = NDArray[np.float64]
 
 # A zone reaches so many rupture lengths from the largest event, at least so many km.
 ZONE_LENGTHS: Final = 2.0
 LEAST_KM: Final = 15.0
-# Helmstetter, Kagan and Jackson 2006, eq. 1: southern California is complete from M - 4.5 - 0.75 log10(days).
-_DROP, _SLOPE = 4.5, 0.75
 
 
 class UnknownEvent(ValueError):
     """No such event is known at the issue time."""
-
-
-def rupture_length_km(magnitude: ArrayLike) -> Floats:
-    """Return the subsurface rupture length of all slip types (Wells and Coppersmith 1994, table 2A), km."""
-    return np.asarray(10.0 ** (0.59 * np.asarray(magnitude, np.float64) - 2.44))
 
 
 class Zone(NamedTuple):
@@ -145,25 +139,3 @@ def sequence_at(known: xr.Dataset, region: Region, event_id: str, issue_time: np
         issue,
     )
 
-
-def incompleteness(days: Floats, magnitude: Floats, at: Floats, m0: float) -> Floats:
-    """Return the magnitude from which a catalog is complete at the times `at`, after the events before them.
-
-    The highest of M - 4.5 - 0.75 log10(days since) over the events, at least `m0` and at most M
-    (Helmstetter, Kagan and Jackson 2006, eq. 1).
-
-    Parameters
-    ----------
-    days, magnitude : array (event,)
-    at : array (time,)
-        Days since 1970-01-01, as `days`.
-    m0 : float
-    """
-    complete = np.full(at.size, m0)
-    # An event that hides nothing 10 s later hides nothing.
-    for day, m in zip(days, magnitude, strict=True):
-        if m - _DROP + _SLOPE * 3.94 > m0:
-            after = at > day
-            hidden = m - _DROP - _SLOPE * np.log10(at[after] - day)
-            complete[after] = np.maximum(complete[after], np.minimum(hidden, m))
-    return complete

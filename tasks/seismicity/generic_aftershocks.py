@@ -1,0 +1,62 @@
+"""Published generic parameters of aftershock sequences: what is believed of a sequence before its aftershocks come."""
+
+import math
+from typing import Final, NamedTuple
+
+from tasks.regions import AftershockRegime
+
+
+class Generic(NamedTuple):
+    """The law of sequences of one tectonic regime.
+
+    The rate of events M >= m at t days after a mainshock of magnitude M is 10^(a + b (M - m)) (t + c)^-p, 1/day
+    (Reasenberg and Jones 1989). `a` differs from sequence to sequence by a normal law.
+
+    Attributes
+    ----------
+    a, b, p, c : float
+        Mean `a`, and the other parameters; c in days.
+    sigma0, sigma1 : float
+        Spread of `a`: sigma(M)^2 = sigma0^2 + sigma1^2 10^-max(M, 6) (Page et al. 2016, eq. 8).
+    """
+
+    a: float
+    b: float
+    p: float
+    c: float
+    sigma0: float
+    sigma1: float
+
+    def sigma(self, magnitude: float) -> float:
+        """Return the standard deviation of `a` among sequences with this mainshock magnitude."""
+        return math.sqrt(self.sigma0**2 + self.sigma1**2 * 10.0 ** -max(magnitude, 6.0))
+
+
+def _page(a: float, p: float, sigma1: float) -> Generic:
+    return Generic(a, 1.0, p, 0.018, 0.49, sigma1)
+
+
+# Page et al. (2016), BSSA 106, 2290, regimes of Garcia et al. (2012); Hardebeck et al. (2019), SRL 90, 262, for
+# California: the values in use at the USGS. Reasenberg and Jones (1989) tell no spread of a: the global one stands in.
+GENERIC: Final[dict[AftershockRegime, Generic]] = {
+    "ANSR-ABSLDEC": _page(-2.29, 1.01, 560.0),
+    "ANSR-ABSLOCB": _page(-2.82, 0.64, 890.0),
+    "ANSR-ABSLSHC": _page(-2.85, 1.06, 800.0),
+    "ANSR-DEEPCON": _page(-2.13, 0.98, 250.0),
+    "ANSR-HOTSPOT": _page(-3.00, 1.12, 680.0),
+    "ANSR-OCEANBD": _page(-3.19, 1.08, 500.0),
+    "ANSR-SHALCON": _page(-2.42, 0.98, 570.0),
+    "SCR-GENERIC": _page(-2.85, 0.73, 870.0),
+    "SCR-ABVSLAB": _page(-2.85, 0.73, 870.0),
+    "SOR-GENERIC": _page(-3.04, 0.97, 650.0),
+    "SOR-ABVSLAB": _page(-3.04, 0.97, 650.0),
+    "SZ-GENERIC": _page(-2.47, 0.88, 570.0),
+    "SZ-INLBACK": _page(-2.43, 0.86, 640.0),
+    "SZ-ONSHORE": _page(-2.34, 0.81, 500.0),
+    "SZ-OUTERTR": _page(-2.42, 0.92, 540.0),
+    "CAL-SCSN": Generic(-2.30, 1.0, 0.83, 0.0033, 0.50, 0.0),
+    "CAL-NCSS": Generic(-2.64, 1.0, 0.96, 0.012, 0.48, 0.0),
+    "CAL-MENDOCINO": Generic(-3.18, 1.0, 1.15, 0.050, 0.47, 0.0),
+    "CAL-HYDROTHERMAL": Generic(-1.79, 1.0, 0.94, 0.026, 0.29, 0.0),
+    "CAL-RJ1989": Generic(-1.67, 0.91, 1.08, 0.05, 0.49, 0.0),
+}
