@@ -105,6 +105,25 @@ def maximise(
     return climb(objective, theta, bounds, float(problem.target.sum()), tolerance)
 
 
+def maximise_in_bundles(theta: Floats, problem: Problem, bounds: Bounds, tolerance: float = 1e-10) -> Maximum:
+    """Return what `maximise` does, with distant parents in bundles: for catalogs of tens of thousands of events.
+
+    Bundles are good near the parameters that they were made for. So a rough maximum comes first, and they are made anew
+    until it stands still. The value is that of the last bundles: within 1e-6 per event of that of all pairs.
+    """
+    evaluations = 0
+    found = Maximum(theta, -math.inf, False, 0)
+    for rounds in range(6):
+        last = found.value
+        rough = rounds == 0
+        pairs = problem.pairs_in_bundles(found.theta, 1e-3 if rough else 1e-5)
+        found = maximise(found.theta, problem, bounds, 1e-7 if rough else tolerance, pairs)
+        evaluations += found.evaluations
+        if not rough and abs(found.value - last) < 1e-7 * float(problem.target.sum()):
+            break
+    return found._replace(evaluations=evaluations)
+
+
 def maximise_by_em(
     theta: Floats,
     problem: Problem,

@@ -141,7 +141,7 @@ def fit_alone(path: str) -> dict[str, object]:
     found = fit_as_published(START, problem, BOUNDS)
     seconds = time.perf_counter() - started
     peak_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024.0
-    return found._asdict() | {"theta": found.theta.tolist(), "seconds": seconds, "peak_mib": own["peak_mib"]}
+    return found._asdict() | {"theta": found.theta.tolist(), "seconds": seconds, "peak_mib": peak_mib}
 
 
 def fit_in_own_process(path: Path) -> dict[str, float | list[float]]:
