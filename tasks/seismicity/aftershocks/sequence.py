@@ -138,4 +138,3 @@ def sequence_at(known: xr.Dataset, region: Region, event_id: str, issue_time: np
         members,
         issue,
     )
-
