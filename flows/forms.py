@@ -106,6 +106,26 @@ class ForecastForm(_Form):
     )
 
 
+class AftershockForm(_Form):
+    """Forecast what follows an earthquake: numbers and probabilities for a day to a year, a map, an advisory."""
+
+    event_id: str = Field(
+        default="latest",
+        min_length=1,
+        max_length=100,
+        description="Id of the event as the catalog has it, or latest: the last one that the region takes for large.",
+    )
+    issue_time: str = Field(
+        default="latest",
+        pattern=r"^(latest|\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?)?)$",
+        description="Moment of issue, UTC, YYYY-MM-DDTHH:MM, as known then; or latest: now, or the data's end.",
+    )
+    replay: bool = Field(
+        default=False,
+        description="Instead: issue it 1 h, 6 h, 1 d, 3 d and 7 d after the event, as known then, and score them.",
+    )
+
+
 class HousekeepingForm(BaseModel):
     """Let old snapshots of observations and cubes go that no registered model and no issued forecast refers to."""
 

@@ -1,6 +1,7 @@
 """Flow `ingest`: every source of a region, one after the other, into the observation store."""
 
 import logging
+from datetime import UTC, datetime
 from pathlib import Path
 
 from prefect import flow, get_run_logger
@@ -11,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from flows.forms import IngestForm
 from flows.settings import settings
+from tasks.announce import Due, announce_large_events
 from tasks.cubes.store import ObservationStore, StoreBusy, StoreFull
 from tasks.ingest import IngestReport, ingest_source, simulate_archive, writing_turn
 from tasks.mirror import Mirrored, landing_of, mirror_source
@@ -185,5 +187,12 @@ def ingest(config: IngestForm) -> IngestResult:
         way_out = "" if archive is not None else "; a recorded archive is read instead with QUAKECUBE_ARCHIVE"
         raise SourceUnavailable(
             f"region {region.name!r}: no catalog could be read, so there is nothing to forecast: {reasons}{way_out}"
+        )
+    due: list[Due] = announce_large_events(
+        workspace, region, config.seed, datetime.now(UTC).replace(tzinfo=None)
+    )
+    for one in due:
+        get_run_logger().info(
+            "aftershock forecast of %s (M %.1f) is due: %s", one.event_id, one.magnitude, one.why
         )
     return IngestResult(region=region.name, snapshot=str(store.snapshot()), reports=reports)

@@ -9,7 +9,7 @@ from flows.forms import QualityForm
 from flows.settings import settings
 from tasks.cubes.store import ObservationStore
 from tasks.judge import QualityReport, judge_quality
-from tasks.publish import image_link
+from tasks.publish import image_link, markdown_table
 from tasks.simulation import region_of_world
 
 _ROWS = 100
@@ -40,16 +40,11 @@ def quality(config: QualityForm) -> QualityReport:
 def _markdown(title: str, report: QualityReport) -> str:
     parts = [f"# Data quality: {title}", f"Observations `{report.snapshot}`; page `{report.page}`."]
     parts += [f"- not judged: {line}" for line in report.left_out]
-    parts += [_table(report.sensors[:20])]
+    parts += [markdown_table(report.sensors[:20])]
     parts += [image_link(Path(path)) for path in report.figures.values()]
-    parts += ["## Planted signals", _table(report.recovery), _table(report.caught)] if report.recovery else []
+    parts += (
+        ["## Planted signals", markdown_table(report.recovery), markdown_table(report.caught)]
+        if report.recovery
+        else []
+    )
     return "\n\n".join(parts) + "\n"
-
-
-def _table(rows: list[dict[str, str]]) -> str:
-    if not rows:
-        return "None."
-    lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    # a bar or a line break of a provider's name would end the cell
-    cells = [[value.replace("|", "\\|").replace("\n", " ") for value in row.values()] for row in rows]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in cells])

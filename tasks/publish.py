@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -42,6 +43,16 @@ def image_link(path: Path) -> str:
         image.imsave(buffer, pixels, format="png")
         data = buffer.getvalue()
     return f"![{path.stem}](data:image/png;base64,{base64.b64encode(data).decode()})"
+
+
+def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Return rows of text as a Markdown table; "None." where there are none."""
+    if not rows:
+        return "None."
+    lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
+    # a bar or a line break of a provider's name would end the cell
+    cells = [[value.replace("|", "\\|").replace("\n", " ") for value in row.values()] for row in rows]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in cells])
 
 
 def run_page(folder: Path) -> str:

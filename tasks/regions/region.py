@@ -252,6 +252,9 @@ class Region(_Frozen):
         description="how magnitude types are brought to one, before completeness; none: as provided",
     )
     magnitude_max: float = Field(default=8.0, description="upper cut-off of Gutenberg-Richter")
+    aftershock_magnitude: float = Field(
+        default=5.0, description="a new event of this magnitude or larger starts an aftershock forecast"
+    )
     aftershock_regime: AftershockRegime = Field(
         default="ANSR-SHALCON",
         description="whose published aftershock parameters Reasenberg-Jones starts from; default: active shallow crust",

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from tasks.regions import Region
 from tasks.seismicity.catalog import Events, known_at, select_events, training_window
 from tasks.seismicity.completeness import b_value, magnitude_step
 from tasks.seismicity.etas_likelihood import NAMES, Problem, log_likelihood, mean_productivity
+from tasks.seismicity.etas_optimise import at_bound, maximise, standard_errors
 from tasks.seismicity.geometry import Plane
 from tasks.seismicity.smoothing import smoothed_cells, smoothed_density
 
@@ -23,18 +23,19 @@ log = logging.getLogger(__name__)
 
 NEIGHBOURS = 5
 _START = np.array(
-    [math.nan, math.log(0.5), 1.2, math.log(0.01), math.log(0.15), math.log(0.5), 1.0, math.log(0.6)]
+    [math.nan, math.log(0.5), 1.2, math.log(0.01), 0.15, math.log(0.5), 1.0, math.log(0.6), math.inf]
 )
-# Wider than any published fit; they only stop small catalogs from running to a degenerate corner.
+# Wider than any published fit; they only stop small catalogs from running to a degenerate corner. No taper.
 _BOUNDS = (
     (-20.0, 10.0),
     (math.log(1e-3), math.log(0.98)),
     (0.0, 4.0),
     (math.log(1e-4), math.log(1.0)),
-    (math.log(0.02), math.log(1.0)),
+    (0.02, 1.0),
     (math.log(1e-2), math.log(400.0)),
     (0.0, 2.5),
     (math.log(0.1), math.log(3.0)),
+    (math.inf, math.inf),
 )
 
 
@@ -124,15 +125,7 @@ class EtasModel:
             raise ValueError(f"not an ETAS model in JSON: {error}") from error
 
 
-def pair_reach_km(magnitude: Floats) -> Floats:
-    """Return the distance beyond which pairs are dropped: 100 km or ten rupture lengths.
-
-    Subsurface rupture length 10^(0.59 m - 2.44) km (Wells and Coppersmith 1994).
-    """
-    return np.maximum(100.0, 10.0 * 10.0 ** (0.59 * magnitude - 2.44))
-
-
-TRUNCATION = "pairs beyond max(100 km, 10 rupture lengths) dropped; no limit in time"
+TRUNCATION = "no pair is left out"
 
 
 def _problem(
@@ -146,54 +139,13 @@ def _problem(
         m=m,
         target=events.inside & (events.days >= window[0]),
         background=np.full(m.size, 1.0 / plane.area),
-        reach2=pair_reach_km(events.magnitude) ** 2,
+        reach2=np.full(m.size, math.inf),
         start=window[0],
         end=window[1],
         box=plane.box,
         beta=beta,
         m_range=max(region.magnitude_max - region.magnitude_completeness, float(m.max())),
     )
-
-
-def _maximise(theta: Floats, problem: Problem, tolerance: float) -> tuple[Floats, float, bool]:
-    n = int(problem.target.sum())
-
-    def objective(trial: Floats) -> tuple[float, Floats]:
-        value, slopes, _ = log_likelihood(trial, problem)
-        return -value / n, -slopes / n
-
-    found = minimize(
-        objective,
-        theta,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=_BOUNDS,
-        options={"maxiter": 100, "ftol": tolerance, "gtol": 1e-5},
-    )
-    return np.asarray(found.x, np.float64), -float(found.fun) * n, bool(found.success)
-
-
-def _at_bound(theta: Floats) -> NDArray[np.bool_]:
-    return np.array([min(v - low, high - v) < 1e-6 for v, (low, high) in zip(theta, _BOUNDS, strict=True)])
-
-
-def _standard_errors(theta: Floats, problem: Problem) -> dict[str, float]:
-    free = np.flatnonzero(~_at_bound(theta))
-    step = 1e-4
-    base = log_likelihood(theta, problem)[1]
-    columns = []
-    for k in free:
-        shift = np.zeros(theta.size)
-        shift[k] = step
-        columns.append((log_likelihood(theta + shift, problem)[1] - base)[free] / step)
-    hessian = -np.array(columns)
-    errors = np.full(theta.size, math.nan)
-    try:
-        variance = np.diag(np.linalg.inv(0.5 * (hessian + hessian.T)))
-        errors[free] = np.sqrt(np.where(variance > 0, variance, math.nan))
-    except np.linalg.LinAlgError:
-        log.warning("ETAS: the Hessian is singular, standard errors are unknown")
-    return dict(zip(NAMES, errors.tolist(), strict=True))
 
 
 def fit_etas(catalog: xr.Dataset, region: Region, rounds: int = 3) -> EtasModel:
@@ -234,24 +186,29 @@ def fit_etas(catalog: xr.Dataset, region: Region, rounds: int = 3) -> EtasModel:
     problem = _problem(events, plane, region, window, b * math.log(10.0))
     theta = _START.copy()
     theta[0] = math.log(0.5 * n / (window[1] - window[0]))
-    theta, value, converged = _maximise(theta, problem, 1e-5)
+    pairs = problem.pairs
+    found = maximise(theta, problem, _BOUNDS, 1e-5, pairs)
     chosen = events.take(targets)
     weight = np.ones(n)
     for done in range(1, rounds + 1):
-        _, _, rate = log_likelihood(theta, problem)
-        weight = math.exp(theta[0]) * problem.background[targets] / rate
+        _, _, rate = log_likelihood(found.theta, problem, pairs)
+        weight = math.exp(found.theta[0]) * problem.background[targets] / rate
         background = problem.background.copy()
         background[targets] = smoothed_density(chosen, weight, plane, NEIGHBOURS)
         problem = problem._replace(background=background)
-        theta, value, converged = _maximise(theta, problem, 1e-8 if done == rounds else 1e-6)
-        log.info("ETAS %s: log-likelihood %.3f, branching ratio %.3f", region.name, value, math.exp(theta[1]))
+        found = maximise(found.theta, problem, _BOUNDS, 1e-10 if done == rounds else 1e-6, pairs)
+        log.info(
+            "ETAS %s: log-likelihood %.3f, branching ratio %.3f",
+            region.name, found.value, math.exp(found.theta[1]),
+        )  # fmt: skip
+    theta = found.theta
     log_mean, _ = mean_productivity(float(theta[2]), problem.beta, problem.m_range)
     parameters = EtasParameters(
         mu=math.exp(theta[0]),
         k=math.exp(theta[1] - log_mean),
         alpha=float(theta[2]),
         c=math.exp(theta[3]),
-        p=1.0 + math.exp(theta[4]),
+        p=1.0 + float(theta[4]),
         d=math.exp(theta[5]),
         gamma=float(theta[6]),
         q=1.0 + math.exp(theta[7]),
@@ -259,13 +216,13 @@ def fit_etas(catalog: xr.Dataset, region: Region, rounds: int = 3) -> EtasModel:
         magnitude_max=region.magnitude_completeness + problem.m_range,
         b=b,
         branching_ratio=math.exp(theta[1]),
-        log_likelihood=value,
+        log_likelihood=found.value,
         n_targets=n,
         n_parents=int(events.days.size),
         rounds=rounds,
-        converged=converged,
-        at_bound=tuple(np.array(NAMES)[_at_bound(theta)].tolist()),
-        standard_errors=_standard_errors(theta, problem),
+        converged=found.converged,
+        at_bound=tuple(np.array(NAMES)[at_bound(theta, _BOUNDS)].tolist()),
+        standard_errors=standard_errors(theta, problem, _BOUNDS, pairs),
         truncation=TRUNCATION,
     )
     return EtasModel(parameters, smoothed_cells(chosen, weight, plane, NEIGHBOURS))

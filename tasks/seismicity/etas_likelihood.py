@@ -1,12 +1,13 @@
-"""The log-likelihood of the space-time ETAS model with its gradient, over all pairs within a truncation.
+"""The log-likelihood of the space-time ETAS model with its gradient.
 
     lambda(t, x) = mu u(x) + sum_j kappa(m_j) h(t - t_j) f(x - x_j; m_j)
-    kappa(m) = K exp(alpha (m - m0)),   h(t) = (p-1) c^(p-1) (t+c)^-p,
-    f(r; m)  = (q-1)/pi D^(q-1) (r^2 + D)^-q,   D = d exp(gamma (m - m0))
+    kappa(m) = K exp(alpha (m - m0)),   h(t) = e^(-t/tau) (t+c)^-(1+omega) / H,
+    f(r; m)  = rho/pi D^rho (r^2 + D)^-(1+rho),   D = d exp(gamma (m - m0))
 
-(Ogata 1998; Zhuang, Ogata and Vere-Jones 2002.) h and f have integral 1, so kappa counts direct offspring. K is
-replaced by the branching ratio n = K E[exp(alpha (m - m0))] over a truncated Gutenberg-Richter law, which keeps the
-fitted process stable by a bound.
+(Ogata 1998; Zhuang, Ogata and Vere-Jones 2002; the taper: Mizrahi, Nandan and Wiemer 2021.) h and f have integral 1, so
+kappa counts direct offspring; without taper tau is infinite, omega = p - 1 and H = c^-omega / omega. K is replaced by
+the branching ratio n = K E[exp(alpha (m - m0))] over a truncated Gutenberg-Richter law, which keeps the fitted process
+stable by a bound.
 """
 
 import math
@@ -17,10 +18,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tasks.seismicity.kernels import rectangle_mass
+from tasks.seismicity.omori import omori_integrals, omori_total
+from tasks.seismicity.pair_plan import FarField, PairPlan, plan_pairs
+from tasks.seismicity.pair_sums import PairLaw, in_threads, target_sums
 
 Floats = NDArray[np.float64]
 
-NAMES = ("log_mu", "log_n", "alpha", "log_c", "log_p1", "log_d", "gamma", "log_q1")
+NAMES = ("log_mu", "log_n", "alpha", "log_c", "omega", "log_d", "gamma", "log_rho", "log_tau")
 
 
 class Problem(NamedTuple):
@@ -37,15 +41,19 @@ class Problem(NamedTuple):
     background : array (event,), km-2
         u at the event, its own kernel left out; used at targets only.
     reach2 : array (event,), km2
-        Squared distance beyond which a parent's pairs are dropped.
+        Squared distance beyond which a parent's pairs are dropped; infinite for none.
     start, end : float, days
         The window.
-    box : array (4,), km
-        West, east, south, north.
+    box : array (4,), km, or None
+        West, east, south, north of the targets' box on the plane. None: offspring are counted wherever they fall.
     beta : float
         b ln 10.
     m_range : float
         Upper cut-off of magnitude above m0.
+    z : array (event,), km, or None
+        Third coordinate of places on a sphere; None on a plane.
+    curvature : float, km-2
+        1/(2 R)^2 of the sphere; 0 on a plane.
     """
 
     t: Floats
@@ -57,9 +65,100 @@ class Problem(NamedTuple):
     reach2: Floats
     start: float
     end: float
-    box: Floats
+    box: Floats | None
     beta: float
     m_range: float
+    z: Floats | None = None
+    curvature: float = 0.0
+
+    @property
+    def pairs(self) -> PairPlan:
+        """The plan of all pairs within reach, each by itself."""
+        return plan_pairs(self._events, self.reach2, self.target)
+
+    def pairs_in_bundles(self, theta: Floats, tolerance: float = 1e-5) -> PairPlan:
+        """Return a plan whose distant parents are in bundles, for a likelihood near theta (9,).
+
+        Parameters
+        ----------
+        theta : array (9,)
+            Tells how much distant parents matter; the plan stays good while the parameters stay similar.
+        tolerance : float
+            Of a bundle's error, relative to the background rate of the target. With 1e-5 the log-likelihood differs
+            from that of all pairs by less than 1e-6 per event (tested).
+        """
+        law = Triggering.of(theta, self.beta, self.m_range)
+        far = FarField(
+            law.productivity(self.m), law.mu * self.background[self.target],
+            law.c, 1.0 + law.omega, law.d, law.gamma, 1.0 + law.rho, tolerance,
+        )  # fmt: skip
+        return plan_pairs(self._events, self.reach2, self.target, far)
+
+    @property
+    def _events(self) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+        return self.t, self.x, self.y, np.zeros(self.t.size) if self.z is None else self.z, self.m
+
+
+class Triggering(NamedTuple):
+    """The parameters of theta by name, and what follows from them.
+
+    Attributes
+    ----------
+    mu : float, 1/day
+        Background in the box.
+    log_k, alpha : float
+        Direct offspring: exp(log_k + alpha m).
+    c : float, days
+    omega, taper : float
+        Omori exponent less one; 1/tau, 1/day.
+    d, gamma, rho : float
+        Spatial kernel, d in km2.
+    total : array (4,)
+        H, and its derivatives by ln c, omega, ln tau.
+    mean_m : float
+        Mean magnitude above m0 of the parents of events, the slope of ln K by -alpha.
+    """
+
+    mu: float
+    log_k: float
+    alpha: float
+    c: float
+    omega: float
+    taper: float
+    d: float
+    gamma: float
+    rho: float
+    total: Floats
+    mean_m: float
+
+    @classmethod
+    def of(cls, theta: Floats, beta: float, m_range: float) -> "Triggering":
+        """Return what theta (9,), in the order of `NAMES`, says; beta and m_range as in `Problem`."""
+        mu, n, c = math.exp(theta[0]), math.exp(theta[1]), math.exp(theta[3])
+        alpha, omega, taper = float(theta[2]), float(theta[4]), math.exp(-theta[8])
+        log_mean, mean_m = mean_productivity(alpha, beta, m_range)
+        return cls(
+            mu, math.log(n) - log_mean, alpha, c, omega, taper,
+            math.exp(theta[5]), float(theta[6]), math.exp(theta[7]), omori_total(c, omega, taper), mean_m,
+        )  # fmt: skip
+
+    def productivity(self, m: Floats) -> Floats:
+        """Return the direct offspring of magnitudes above m0."""
+        return np.asarray(np.exp(self.log_k + self.alpha * m))
+
+    def scale(self, m: Floats) -> Floats:
+        """Return D (event,), km2."""
+        return np.asarray(self.d * np.exp(self.gamma * m))
+
+    def pair_law(self, m: Floats, curvature: float) -> PairLaw:
+        """Return the law of pairs whose parents have magnitudes m above m0."""
+        log_scale = math.log(self.d) + self.gamma * m
+        norm = self.log_k - math.log(self.total[0]) + math.log(self.rho / math.pi)
+        return PairLaw(
+            norm + self.alpha * m + self.rho * log_scale,
+            np.exp(log_scale),
+            np.array([self.c, 1.0 + self.omega, self.taper, 1.0 + self.rho, curvature]),
+        )
 
 
 def mean_productivity(alpha: float, beta: float, m_range: float) -> tuple[float, float]:
@@ -72,179 +171,117 @@ def mean_productivity(alpha: float, beta: float, m_range: float) -> tuple[float,
     return math.log(boosted.sum()), float((boosted * m).sum() / boosted.sum())
 
 
-@njit(fastmath=True)
-def _pairs(
-    t: Floats,
-    x: Floats,
-    y: Floats,
-    m: Floats,
-    target: NDArray[np.bool_],
-    reach2: Floats,
-    log_kappa: Floats,
-    scale: Floats,
-    c: float,
-    p: float,
-    q: float,
-    out: Floats,
+@njit(cache=True, nogil=True, fastmath=True)
+def _box_masses(
+    first: int, last: int, x: Floats, y: Floats, box: Floats, scale: Floats, rho: float, out: Floats
 ) -> None:
-    """Write the triggered rate at each target and the sums its gradient needs into out (event, 7)."""
-    for i in range(t.size):
-        if not target[i]:
-            continue
-        parents = np.searchsorted(t, t[i])
-        rate = by_m = by_c = by_p = by_d = by_g = by_q = 0.0
-        for j in range(parents):
-            r2 = (x[i] - x[j]) ** 2 + (y[i] - y[j]) ** 2
-            if r2 > reach2[j]:
-                continue
-            age = t[i] - t[j] + c
-            reach = r2 + scale[j]
-            log_age = math.log(age)
-            log_reach = math.log(reach)
-            w = math.exp(log_kappa[j] - p * log_age - q * log_reach)
-            inner = w * scale[j] / reach
-            rate += w
-            by_m += w * m[j]
-            by_c += w / age
-            by_p += w * log_age
-            by_d += inner
-            by_g += m[j] * inner
-            by_q += w * log_reach
-        out[i, 0] = rate
-        out[i, 1] = by_m
-        out[i, 2] = by_c
-        out[i, 3] = by_p
-        out[i, 4] = by_d
-        out[i, 5] = by_g
-        out[i, 6] = by_q
-
-
-@njit(cache=True, fastmath=True)
-def _compensator(
-    t: Floats,
-    x: Floats,
-    y: Floats,
-    m: Floats,
-    start: float,
-    end: float,
-    box: Floats,
-    kappa: Floats,
-    scale: Floats,
-    c: float,
-    p: float,
-    q: float,
-    out: Floats,
-) -> None:
-    """Add to out (7,) the expected triggered targets and their derivatives: ln K, m, c, p, ln D, m ln D, q."""
-    for j in range(t.size):
-        until = end - t[j]
-        since = max(start - t[j], 0.0)
-        log_high = math.log1p(until / c)
-        log_low = math.log1p(since / c)
-        high = math.exp(-(p - 1.0) * log_high)
-        low = math.exp(-(p - 1.0) * log_low)
-        share = low - high
-        mass, by_scale, by_q = rectangle_mass(
-            box[0] - x[j], box[1] - x[j], box[2] - y[j], box[3] - y[j], scale[j], q - 1.0
+    for j in range(first, last):
+        out[j, 0], out[j, 1], out[j, 2] = rectangle_mass(
+            box[0] - x[j], box[1] - x[j], box[2] - y[j], box[3] - y[j], scale[j], rho
         )
-        count = kappa[j] * share * mass
-        out[0] += count
-        out[1] += m[j] * count
-        slope_c = (p - 1.0) / c * (low * since / (since + c) - high * until / (until + c))
-        out[2] += kappa[j] * mass * slope_c
-        out[3] += kappa[j] * mass * (high * log_high - low * log_low)
-        out[4] += kappa[j] * share * by_scale
-        out[5] += m[j] * kappa[j] * share * by_scale
-        out[6] += kappa[j] * share * by_q
 
 
-def log_likelihood(theta: Floats, problem: Problem) -> tuple[float, Floats, Floats]:
+def box_masses(problem: Problem, scale: Floats, rho: float) -> Floats:
+    """Return the share of each event's offspring that falls in the box (event, 3), with slopes by ln D and by rho."""
+    out = np.zeros((problem.t.size, 3))
+    if problem.box is None:
+        out[:, 0] = 1.0
+        return out
+    box = problem.box
+    in_threads(
+        lambda first, last: _box_masses(first, last, problem.x, problem.y, box, scale, rho, out),
+        problem.t.size,
+    )
+    return out
+
+
+def passed_shares(law: Triggering, problem: Problem) -> tuple[Floats, Floats]:
+    """Return the share of each event's offspring that falls in the window (event,), and its slopes (event, 3).
+
+    Slopes by ln c, omega and ln tau.
+    """
+    until = omori_integrals(problem.end - problem.t, law.c, law.omega, law.taper)
+    since = omori_integrals(np.maximum(problem.start - problem.t, 0.0), law.c, law.omega, law.taper)
+    passed = until - since
+    share = passed[:, 0] / law.total[0]
+    return share, (passed[:, 1:] - share[:, None] * law.total[1:]) / law.total[0]
+
+
+def expected_offspring(law: Triggering, problem: Problem) -> tuple[float, Floats]:
+    """Return the expected number of triggered targets, and its gradient by theta (9,)."""
+    masses = box_masses(problem, law.scale(problem.m), law.rho)
+    share, by_time = passed_shares(law, problem)
+    kappa = law.productivity(problem.m)
+    count = kappa * share * masses[:, 0]
+    total = float(count.sum())
+    by_c, by_omega, by_tau = (kappa * masses[:, 0]) @ by_time
+    by_scale = kappa * share * masses[:, 1]
+    slopes = np.array(
+        [
+            0.0,
+            total,
+            float(problem.m @ count) - law.mean_m * total,
+            by_c,
+            by_omega,
+            by_scale.sum(),
+            float(problem.m @ by_scale),
+            law.rho * float((kappa * share) @ masses[:, 2]),
+            by_tau,
+        ]
+    )
+    return total, slopes
+
+
+def pair_slopes(law: Triggering, sums: Floats) -> Floats:
+    """Return the gradient by theta (9,) of the sum of ln w over pairs with weights, from the weighted `SUMS` (8,)."""
+    w, by_m, by_age, by_log_age, by_since, inner, inner_m, by_log_reach = sums
+    p, q = 1.0 + law.omega, 1.0 + law.rho
+    log_scale = math.log(law.d) * w + law.gamma * by_m
+    by_total = w * law.total[1:] / law.total[0]
+    return np.array(
+        [
+            0.0,
+            w,
+            by_m - law.mean_m * w,
+            -law.c * p * by_age - by_total[0],
+            -by_log_age - by_total[1],
+            law.rho * w - q * inner,
+            law.rho * by_m - q * inner_m,
+            w + law.rho * (log_scale - by_log_reach),
+            law.taper * by_since - by_total[2],
+        ]
+    )
+
+
+def log_likelihood(
+    theta: Floats, problem: Problem, pairs: PairPlan | None = None
+) -> tuple[float, Floats, Floats]:
     """Return the log-likelihood, its gradient, and the rate at each target.
 
     Parameters
     ----------
-    theta : array (8,)
+    theta : array (9,)
         In the order of `NAMES`: natural logarithms of mu (1/day in the box), branching ratio n, c (days),
-        p - 1, d (km2), q - 1, and alpha, gamma as they are.
+        d (km2), rho, tau (days; infinite without taper), and alpha, omega, gamma as they are.
     problem : Problem
         Events, window and background.
+    pairs : PairPlan, optional
+        The plan of its pairs; made anew if not given.
 
     Returns
     -------
-    float, array (8,), array (target,)
+    float, array (9,), array (target,)
         Rate in 1/(day km2). Pairs beyond `reach2` are left out of the rate, not of the integral; simultaneous
         events do not trigger each other.
     """
-    mu, n = math.exp(theta[0]), math.exp(theta[1])
-    alpha, c, p1 = float(theta[2]), math.exp(theta[3]), math.exp(theta[4])
-    d, gamma, q1 = math.exp(theta[5]), float(theta[6]), math.exp(theta[7])
-    p, q = 1.0 + p1, 1.0 + q1
-    log_mean, mean_m = mean_productivity(alpha, problem.beta, problem.m_range)
-    log_k = math.log(n) - log_mean
-    scale = d * np.exp(gamma * problem.m)
-    log_production = log_k + alpha * problem.m
-    log_kappa = log_production + math.log(p1) + p1 * math.log(c) + math.log(q1 / math.pi) + q1 * np.log(scale)
-    sums = np.zeros((problem.t.size, 7))
-    _pairs(
-        problem.t,
-        problem.x,
-        problem.y,
-        problem.m,
-        problem.target,
-        problem.reach2,
-        log_kappa,
-        scale,
-        c,
-        p,
-        q,
-        sums,
-    )
-    sums = sums[problem.target]
-    base = mu * problem.background[problem.target]
-    rate = base + sums[:, 0]
-    # d ln(w)/d(...) of every pair has a part that depends on the pair and a part that does not.
-    w, by_m, by_c, by_p, by_d, by_g, by_q = (sums / rate[:, None]).sum(axis=0)
-    log_scale_sum = math.log(d) * w + gamma * by_m
-    slopes = np.array(
-        [
-            (base / rate).sum(),
-            w,
-            by_m - mean_m * w,
-            p1 * w - c * p * by_c,
-            p1 * ((1.0 / p1 + math.log(c)) * w - by_p),
-            q1 * w - q * by_d,
-            q1 * by_m - q * by_g,
-            q1 * (w / q1 + log_scale_sum - by_q),
-        ]
-    )
-    expected = np.zeros(7)
-    _compensator(
-        problem.t,
-        problem.x,
-        problem.y,
-        problem.m,
-        problem.start,
-        problem.end,
-        problem.box,
-        np.exp(log_production),
-        scale,
-        c,
-        p,
-        q,
-        expected,
-    )
-    background_count = mu * (problem.end - problem.start)
-    slopes -= np.array(
-        [
-            background_count,
-            expected[0],
-            expected[1] - mean_m * expected[0],
-            c * expected[2],
-            p1 * expected[3],
-            expected[4],
-            expected[5],
-            q1 * expected[6],
-        ]
-    )
-    value = float(np.log(rate).sum() - background_count - expected[0])
-    return value, slopes, rate
+    plan = problem.pairs if pairs is None else pairs
+    law = Triggering.of(theta, problem.beta, problem.m_range)
+    base = law.mu * problem.background[problem.target][plan.target_row]
+    in_order, sums = target_sums(plan, law.pair_law(plan.sources.m, problem.curvature), base)
+    expected, slopes = expected_offspring(law, problem)
+    background_count = law.mu * (problem.end - problem.start)
+    gradient = pair_slopes(law, sums) - slopes
+    gradient[0] = float((base / in_order).sum()) - background_count
+    rate = np.empty(in_order.size)
+    rate[plan.target_row] = in_order
+    return float(np.log(rate).sum() - background_count - expected), gradient, rate

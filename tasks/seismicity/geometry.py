@@ -107,6 +107,13 @@ class Plane:
         y = (np.asarray(latitude, dtype=np.float64) - self.latitude) * north_km
         return np.asarray(x, np.float64), np.asarray(y, np.float64)
 
+    def unproject(self, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+        """Return latitude and longitude, degree, of places in km: the inverse of `project`."""
+        north_km = math.radians(1.0) * EARTH_RADIUS_KM
+        east_km = north_km * math.cos(math.radians(self.latitude))
+        latitude = self.latitude + np.asarray(y, np.float64) / north_km
+        return np.asarray(latitude), np.asarray(self.longitude + np.asarray(x, np.float64) / east_km)
+
     def edges(self, margin_cells: int = 0) -> tuple[Floats, Floats]:
         """Return the cell edges of the box grown by whole cells: (columns + 1,) and (rows + 1,), km."""
         x = self.west + self.dx * np.arange(-margin_cells, self.columns + margin_cells + 1)

@@ -53,6 +53,11 @@ class Workspace(BaseModel):
         return self.home / "forecasts"
 
     @property
+    def aftershocks(self) -> Path:
+        """Append-only store of aftershock forecasts."""
+        return self.home / "aftershocks"
+
+    @property
     def reports(self) -> Path:
         """Pages, figures and summaries, one folder per run, `latest` beside them."""
         return self.home / "reports"

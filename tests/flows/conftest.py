@@ -26,6 +26,7 @@ def write_tiny_conf(source: Path, target: Path) -> Path:
         "end": "2012-07-01",
         "catalog_start": "2010-01-01",
         "etas_start": "2010-03-01",
+        "aftershock_magnitude": 4.0,
         "simulation": "tiny",
         "split": {
             "train_start": "2010-06-01",

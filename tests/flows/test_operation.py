@@ -3,10 +3,14 @@
 import json
 import os
 import time
+import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
+
+from tasks.announce import EVENT
 
 pytestmark = pytest.mark.server
 
@@ -19,6 +23,7 @@ FLOWS = {
     "backtest",
     "forecast",
     "score-issued",
+    "aftershock-forecast",
     "retrain",
     "pipeline",
     "quality",
@@ -131,6 +136,33 @@ def test_schedules_put_runs_into_the_queue(machine_room: dict[str, str]) -> None
                 return
             time.sleep(1)
     raise AssertionError("five flows have schedules, but not of each a run was queued within 60 s")
+
+
+def test_a_large_earthquake_starts_an_aftershock_forecast_by_itself(machine_room: dict[str, str]) -> None:
+    with _client(machine_room) as client:
+        event = {
+            "id": str(uuid.uuid4()),
+            "occurred": datetime.now(UTC).isoformat(),
+            "event": EVENT,
+            "resource": {"prefect.resource.id": "quakecube.earthquake.latest"},
+            "payload": {"region": "tiny", "seed": 1, "event_id": "latest"},
+        }
+        assert client.post("/events", json=[event]).status_code == 204
+        body = {"flow_runs": {"name": {"any_": ["aftershocks-tiny-latest"]}}}
+        deadline = time.monotonic() + 90
+        while not (runs := client.post("/flow_runs/filter", json=body).json()):
+            assert time.monotonic() < deadline, "no aftershock forecast was started within 90 s"
+            time.sleep(0.5)
+        run = _wait(client, runs[0]["id"])
+        assert run["state_type"] == "COMPLETED", run["state"]["message"]
+        assert run["parameters"]["config"] == {"region": "tiny", "seed": 1, "event_id": "latest"}
+        artifacts = client.post(
+            "/artifacts/filter", json={"artifacts": {"flow_run_id": {"any_": [run["id"]]}}}
+        ).json()
+    text = next(a["data"] for a in artifacts if a["key"] == "aftershocks-tiny")
+    assert "the chance of at least one earthquake is" in text
+    assert "not an official warning" in text
+    assert text.count("data:image/png;base64") == 3
 
 
 def test_parameters_outside_the_form_are_refused(machine_room: dict[str, str]) -> None:

@@ -37,7 +37,10 @@ def problem():
     )
 
 
-THETA = np.array([0.1, math.log(0.6), 1.1, math.log(0.02), math.log(0.2), math.log(0.7), 0.9, math.log(0.8)])
+THETA = np.array([0.1, math.log(0.6), 1.1, math.log(0.02), 0.2, math.log(0.7), 0.9, math.log(0.8), math.inf])
+TAPERED = np.array(
+    [0.1, math.log(0.6), 1.1, math.log(0.02), -0.2, math.log(0.7), 0.9, math.log(0.8), math.log(300.0)]
+)
 
 
 def test_the_rate_equals_a_direct_double_loop(problem):
@@ -78,12 +81,15 @@ def test_the_likelihood_subtracts_the_integral_of_the_rate(problem):
     assert value == pytest.approx(np.log(rate).sum() - integral, abs=0.05)
 
 
-def test_the_gradient_equals_differences(problem):
-    _, slopes, _ = log_likelihood(THETA, problem)
-    for k in range(THETA.size):
-        shift = np.zeros(8)
+@pytest.mark.parametrize("theta", [THETA, TAPERED], ids=["omori", "tapered"])
+@pytest.mark.parametrize("wide", [False, True], ids=["box", "plane"])
+def test_the_gradient_equals_differences(problem, theta, wide):
+    problem = problem._replace(box=None) if wide else problem
+    _, slopes, _ = log_likelihood(theta, problem)
+    for k in np.flatnonzero(np.isfinite(theta)):
+        shift = np.zeros(9)
         shift[k] = 1e-5
-        difference = log_likelihood(THETA + shift, problem)[0] - log_likelihood(THETA - shift, problem)[0]
+        difference = log_likelihood(theta + shift, problem)[0] - log_likelihood(theta - shift, problem)[0]
         assert slopes[k] == pytest.approx(difference / 2e-5, rel=1e-5, abs=1e-6)
 
 
@@ -102,8 +108,8 @@ def test_parameters_are_recovered_from_a_simulated_catalog(fitted, truth):
     assert found.at_bound == ()
     for name, slack in (("mu", 0.15), ("branching_ratio", 0.15), ("alpha", 0.15), ("b", 0.08)):
         assert getattr(found, name) == pytest.approx(getattr(truth, name), rel=slack), name
-    for name, value in (("log_c", math.log(truth.c)), ("log_p1", math.log(truth.p - 1))):
-        mine = math.log(found.c) if name == "log_c" else math.log(found.p - 1)
+    for name, value in (("log_c", math.log(truth.c)), ("omega", truth.p - 1)):
+        mine = math.log(found.c) if name == "log_c" else found.p - 1
         assert abs(mine - value) < 3 * found.standard_errors[name] < 1.0, name
     # The median distance of offspring is what d and q determine together.
     median = [math.sqrt(p.d * (2 ** (1 / (p.q - 1)) - 1)) for p in (found, truth)]

@@ -1,0 +1,55 @@
+"""Residual analysis: in the model's own time a catalog that follows it is a Poisson process of rate one."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import kstest
+
+from tasks.seismicity.etas_likelihood import Problem, Triggering, box_masses
+from tasks.seismicity.omori import omori_integrals
+
+Floats = NDArray[np.float64]
+# Parents and times that are looked at together.
+_BLOCK = 512
+
+
+def expected_until(theta: Floats, problem: Problem, days: Floats) -> Floats:
+    """Return how many targets the model expects from the window's start to each of the times (time,).
+
+    Parameters
+    ----------
+    theta : array (9,)
+        In the order of `etas_likelihood.NAMES`.
+    problem : Problem
+    days : array (time,)
+        Inside the window.
+    """
+    law = Triggering.of(theta, problem.beta, problem.m_range)
+    weight = (
+        law.productivity(problem.m) * box_masses(problem, law.scale(problem.m), law.rho)[:, 0] / law.total[0]
+    )
+    before = omori_integrals(np.maximum(problem.start - problem.t, 0.0), law.c, law.omega, law.taper)[:, 0]
+    expected = law.mu * (days - problem.start)
+    for low in range(0, days.size, _BLOCK):
+        part = days[low : low + _BLOCK]
+        known = problem.t < part[-1] if part.size else np.zeros(0, bool)
+        ages = np.maximum(part[:, None] - problem.t[known], 0.0)
+        passed = omori_integrals(ages.ravel(), law.c, law.omega, law.taper)[:, 0].reshape(ages.shape)
+        expected[low : low + _BLOCK] += np.maximum(passed - before[known], 0.0) @ weight[known]
+    return expected
+
+
+def transformed_times(theta: Floats, problem: Problem) -> tuple[Floats, float]:
+    """Return the targets' transformed times (target,), and the p-value that they are a Poisson process of rate one.
+
+    The time of a target is the number that the model expects until then (Ogata 1988); given their number they are
+    uniform, which is tested by Kolmogorov and Smirnov.
+
+    Parameters
+    ----------
+    theta : array (9,)
+    problem : Problem
+    """
+    ends = np.append(problem.t[problem.target], problem.end)
+    expected = expected_until(theta, problem, ends)
+    times = expected[:-1]
+    return times, float(kstest(times / expected[-1], "uniform").pvalue)
