@@ -45,11 +45,11 @@ class SimulatedEvents(NamedTuple):
 
     def take(self, chosen: NDArray[np.bool_] | Integers) -> "SimulatedEvents":
         """Return the chosen events."""
-        return SimulatedEvents(*(column[chosen] for column in self))
+        return SimulatedEvents._make(column[chosen] for column in self)
 
 
 def _joined(parts: list[SimulatedEvents]) -> SimulatedEvents:
-    return SimulatedEvents(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    return SimulatedEvents._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
 
 
 def draw_magnitudes(count: int, parameters: EtasParameters, rng: np.random.Generator) -> Floats:
@@ -162,8 +162,8 @@ def simulate(
 ) -> SimulatedEvents:
     """Draw catalogs of [start, end), each one a future of the history; the whole cascade, exactly from the law.
 
-    All catalogs of a batch are drawn generation by generation in the same arrays. Offspring that leaves the box is kept,
-    since it triggers.
+    All catalogs of a batch are drawn generation by generation in the same arrays. Offspring that leaves the box is
+    kept, since it triggers.
 
     Parameters
     ----------

@@ -186,9 +186,14 @@ class ReasenbergJonesForecaster:
         return np.asarray(maps[key].mass / (MAINSHOCK_WEIGHT + rows.size))
 
     def _mass(self, events: Events, chosen: NDArray[np.int64]) -> Floats:
-        scale = (0.5 + 0.01 * 10.0 ** (0.5 * events.magnitude[chosen])) ** 2
-        mass = cell_masses(events.x[chosen], events.y[chosen], scale, _Q1, *self._plane.edges())
-        return np.asarray(mass.sum(axis=0).reshape(self._plane.rows, self._plane.columns))
+        return kernel_mass(events, chosen, self._plane)
+
+
+def kernel_mass(events: Events, chosen: NDArray[np.int64], plane: Plane) -> Floats:
+    """Return the sum of the chosen events' kernels in each cell (lat, lon); each kernel's mass is 1 over the plane."""
+    scale = (0.5 + 0.01 * 10.0 ** (0.5 * events.magnitude[chosen])) ** 2
+    mass = cell_masses(events.x[chosen], events.y[chosen], scale, _Q1, *plane.edges())
+    return np.asarray(mass.sum(axis=0).reshape(plane.rows, plane.columns))
 
 
 def fit_reasenberg_jones(

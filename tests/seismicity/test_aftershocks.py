@@ -20,12 +20,16 @@ from tasks.seismicity.aftershocks.belief import (
 )
 from tasks.seismicity.aftershocks.forecast import AftershockModel, forecast_aftershocks, observed_counts
 from tasks.seismicity.aftershocks.futures import draw_counts, summarise
+from tasks.seismicity.aftershocks.jones import draw_jones
 from tasks.seismicity.aftershocks.sequence import UnknownEvent, sequence_at
 from tasks.seismicity.catalog import known_at, select_events, to_days
 from tasks.seismicity.etas import EtasModel
 from tasks.seismicity.etas_forecast import EtasForecaster
 from tasks.seismicity.etas_simulation import as_parents, draw_batch
+from tasks.seismicity.generic_aftershocks import GENERIC
 from tasks.seismicity.geometry import Plane
+from tasks.seismicity.reasenberg_jones import believe, observe
+from tasks.seismicity.rj_forecast import SPREAD
 from tasks.seismicity.sequences import rupture_length_km
 
 DAY = np.timedelta64(1, "D")
@@ -258,3 +262,28 @@ def _drawn_sequence(
     catalog["latitude"], catalog["longitude"] = ("event", latitude), ("event", longitude)
     catalog = catalog.isel(event=np.argsort(catalog["origin_time"].values, kind="stable"))
     return select_events(catalog, region)
+
+
+def test_reasenberg_jones_draws_what_its_belief_expects(region: Region, sequence_catalog: xr.Dataset) -> None:
+    issue = ORIGIN + 3 * DAY
+    sequence = sequence_at(known_at(sequence_catalog, issue), region, ids_of(sequence_catalog, START), issue)
+    windows, magnitudes = (1.0, 7.0, 30.0), (3.0, 4.0, 5.0)
+    drawn = draw_jones(region, sequence, 20_000, 1, windows, magnitudes)
+    generic_law = GENERIC[region.aftershock_regime]
+    after = sequence.members & (sequence.events.days > START + 2.0)
+    seen = observe(
+        sequence.events.days[after] - START - 2.0,
+        sequence.events.magnitude[after],
+        6.0,
+        1.0,
+        3.0,
+        generic_law,
+        SPREAD,
+    )
+    exact = believe(generic_law, 6.0, seen, SPREAD).numbers(1.0, windows, magnitudes)
+    assert drawn.counts.mean(axis=0) == pytest.approx(exact["expected"].values, rel=0.05, abs=0.004)
+    assert (drawn.counts > 0).mean(axis=0) == pytest.approx(exact["probability"].values, abs=0.015)
+    # what falls outside of the box is not on the map
+    total = drawn.density.sum(axis=(1, 2))
+    assert (total < exact["expected"].sel(magnitude=3.0).values).all()
+    assert (total > 0.8 * exact["expected"].sel(magnitude=3.0).values).all()

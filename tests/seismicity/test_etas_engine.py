@@ -1,4 +1,4 @@
-"""The engine of ETAS: closed forms, bundles equal to all pairs, EM equal to the gradient, published scores, recovery."""
+"""The engine of ETAS: closed forms, bundles against all pairs, EM against the gradient, published scores, recovery."""
 
 import math
 from dataclasses import replace

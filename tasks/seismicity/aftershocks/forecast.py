@@ -17,7 +17,8 @@ from tasks.seismicity.aftershocks.belief import (
     posterior,
     sequence_evidence,
 )
-from tasks.seismicity.aftershocks.futures import CATALOGS, MAGNITUDES, draw_counts, summarise
+from tasks.seismicity.aftershocks.futures import CATALOGS, MAGNITUDES, WINDOWS, draw_counts, summarise
+from tasks.seismicity.aftershocks.jones import draw_jones
 from tasks.seismicity.aftershocks.sequence import Sequence, sequence_at
 from tasks.seismicity.catalog import known_at, select_events
 from tasks.seismicity.etas import EtasModel, fit_etas
@@ -88,9 +89,10 @@ def forecast_aftershocks(
     -------
     Dataset (model, window, magnitude)
         As `summarise` gives it, with the drawn numbers `counts` (model, catalog, window, magnitude) and
-        `density` (model, window, lat, lon), expected events M >= completeness per cell. Model `etas` is the fitted one,
-        `etas_sequence` has learnt from this sequence. Also the zone (`zone_lat`, `zone_lon`, `zone_km`), the ids of
-        `trigger` and `largest` event, and `largest_magnitude`.
+        `density` (model, window, lat, lon), expected events M >= completeness per cell. Model `reasenberg_jones`
+        starts from the region's generic law and learns, `etas` is the fitted one, `etas_sequence` has learnt from this
+        sequence. Also the zone (`zone_lat`, `zone_lon`, `zone_km`), the ids of `trigger` and `largest` event, and
+        `largest_magnitude`.
 
     Raises
     ------
@@ -102,8 +104,11 @@ def forecast_aftershocks(
     believed = posterior(sequence_evidence(model.etas, plane, sequence), model.spread)
     magnitudes = magnitudes_of(region, sequence.largest_magnitude)
     parts = []
-    for name, belief in (("etas", generic()), (ISSUER, believed)):
-        drawn = draw_counts(model.etas, region, sequence, belief, catalogs, seed, magnitudes=magnitudes)
+    for name, drawn in (
+        ("reasenberg_jones", draw_jones(region, sequence, catalogs, seed, WINDOWS, magnitudes)),
+        ("etas", draw_counts(model.etas, region, sequence, generic(), catalogs, seed, magnitudes=magnitudes)),
+        (ISSUER, draw_counts(model.etas, region, sequence, believed, catalogs, seed, magnitudes=magnitudes)),
+    ):
         part = summarise(drawn.counts, magnitudes=magnitudes)
         part["counts"] = (("catalog", "window", "magnitude"), drawn.counts)
         part["density"] = (("window", "lat", "lon"), drawn.density)
