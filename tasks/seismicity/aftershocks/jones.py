@@ -24,7 +24,7 @@ def draw_jones(
 ) -> Draws:
     """Draw numbers of aftershocks of the largest event so far, from what is believed of its a, p and c.
 
-    The generic law of the region's regime, updated by the aftershocks in the zone since the largest event, as far as the
+    The generic law of the regime, updated by the aftershocks in the zone since the largest event, as far as the
     catalog can be expected to hold them. Magnitudes follow Gutenberg-Richter with the generic b, without an upper end.
     There is no background and no aftershock of an aftershock; arguments as for `draw_counts`.
     """
