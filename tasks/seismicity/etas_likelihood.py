@@ -76,17 +76,20 @@ class Problem(NamedTuple):
         """The plan of all pairs within reach, each by itself."""
         return plan_pairs(self._events, self.reach2, self.target)
 
-    def pairs_in_bundles(self, theta: Floats, tolerance: float = 1e-5) -> PairPlan:
+    def pairs_in_bundles(self, theta: Floats, tolerance: float | None = None) -> PairPlan:
         """Return a plan whose distant parents are in bundles, for a likelihood near theta (9,).
 
         Parameters
         ----------
         theta : array (9,)
             Tells how much distant parents matter; the plan stays good while the parameters stay similar.
-        tolerance : float
-            Of a bundle's error, relative to the background rate of the target. With 1e-5 the log-likelihood differs
-            from that of all pairs by less than 1e-6 per event (tested).
+        tolerance : float, optional
+            Of a bundle's error, relative to the background rate of the target. By default 1e-5, less for more than
+            10,000 events, whose bundles are more: the log-likelihood then differs from that of all pairs by less than
+            1e-6 per event (tested).
         """
+        if tolerance is None:
+            tolerance = min(1e-5, 0.1 / self.t.size)
         law = Triggering.of(theta, self.beta, self.m_range)
         far = FarField(
             law.productivity(self.m), law.mu * self.background[self.target],

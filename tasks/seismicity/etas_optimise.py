@@ -116,7 +116,7 @@ def maximise_in_bundles(theta: Floats, problem: Problem, bounds: Bounds, toleran
     for rounds in range(6):
         last = found.value
         rough = rounds == 0
-        pairs = problem.pairs_in_bundles(found.theta, 1e-3 if rough else 1e-5)
+        pairs = problem.pairs_in_bundles(found.theta, 1e-3 if rough else None)
         found = maximise(found.theta, problem, bounds, 1e-7 if rough else tolerance, pairs)
         evaluations += found.evaluations
         if not rough and abs(found.value - last) < 1e-7 * float(problem.target.sum()):
