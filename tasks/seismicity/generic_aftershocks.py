@@ -61,8 +61,8 @@ def _steps(deviation: float, n: int) -> Floats:
     return np.linspace(-2.5, 2.5, n) if deviation > 0 else np.zeros(1)
 
 
-def omori_integral(p: Floats, c: Floats, start: float, end: float) -> Floats:
-    """Return the integral of (t + c)^-p over [start, end), for arrays of p and c that broadcast; days^(1-p)."""
+def omori_integral(p: Floats, c: Floats, start: float, end: float | Floats) -> Floats:
+    """Return the integral of (t + c)^-p over [start, end), for arrays that broadcast; days^(1-p)."""
     low, high = np.log(start + c), np.log(end + c)
     step = (1.0 - p) * (high - low)
     # (high^(1-p) - low^(1-p)) / (1-p) without cancellation at p = 1.

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.stats import poisson
 
@@ -128,11 +128,13 @@ class Belief(NamedTuple):
         mean = float(share @ A_NODES)
         return mean, float(np.sqrt(share @ (A_NODES - mean) ** 2))
 
-    def expected(self, start: float, end: float, magnitude: float) -> float:
-        """Return the expected number of events M >= magnitude in [start, end), days after the mainshock."""
-        integral = omori_integral(self.p[:, None], self.c, start, end)
+    def expected(self, start: float, ends: ArrayLike, magnitude: float) -> Floats:
+        """Return the expected numbers of events M >= magnitude in [start, ends), days after the mainshock."""
+        last = np.asarray(ends, np.float64)[..., None, None]
+        integral = omori_integral(self.p[:, None], self.c, start, last)
         scale = 10.0 ** (self.generic.b * (self.mainshock - magnitude))
-        return float(scale * (np.tensordot(_TEN_TO_A, self.weight, 1) * integral).sum())
+        productivity = np.tensordot(_TEN_TO_A, self.weight, 1)
+        return np.asarray(scale * (productivity * integral).sum(axis=(-2, -1)))
 
     def _rates(self, start: float, end: float, magnitude: float) -> tuple[Floats, Floats]:
         """Return the expected number under each node (a, p, c), and the nodes' probabilities."""

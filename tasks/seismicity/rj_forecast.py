@@ -15,16 +15,14 @@ from tasks.seismicity.catalog import Events, known_at, select_events, times_in_f
 from tasks.seismicity.forecaster import HORIZONS, CatalogView
 from tasks.seismicity.generic_aftershocks import GENERIC, Generic, Spread
 from tasks.seismicity.geometry import Plane, on_cells
-from tasks.seismicity.kernels import cell_masses
 from tasks.seismicity.reasenberg_jones import Belief, believe, observe
 from tasks.seismicity.sequences import Sequence, find_sequences
-from tasks.seismicity.smoothing import background_weights, choose_smoothing, smoothed_cells
+from tasks.seismicity.smoothing import background_weights, choose_smoothing, kernel_sums, smoothed_cells
 
 Floats = NDArray[np.float64]
 
 # K(r) ~ (r^2 + d^2)^-1.5 about each event, d = 0.5 km + 0.01 km 10^(m/2): half a rupture length about a large
 # mainshock, location error about a small aftershock (after Helmstetter, Kagan and Jackson 2006).
-_Q1 = 0.5
 # The mainshock counts as so many aftershocks, so that there is a map before the first of them.
 MAINSHOCK_WEIGHT: Final = 2.0
 # The published laws tell how `a` differs among sequences, not p and c. On training periods this gave 0.025 nats per
@@ -151,7 +149,7 @@ class ReasenbergJonesForecaster:
                 f"issue time {now:g} d: expected a catalog that ends there, found an event "
                 f"{events.days[-1] - now:g} days later"
             )
-        found = find_sequences(events, self.region.magnitude_completeness, now)
+        found = find_sequences(events, self.region.magnitude_completeness, now, since=now)
         return [s for s in found if math.isinf(s.end)]
 
     def _counts(self, events: Events, now: float, maps: dict[int, _Map]) -> Floats:
@@ -162,9 +160,8 @@ class ReasenbergJonesForecaster:
             belief = self._belief(events, sequence, now)
             age = now - events.days[sequence.mainshock]
             completeness = self.region.magnitude_completeness
-            expected = [belief.expected(age, age + h, completeness) for h in self.horizons]
-            share = self._share(events, sequence, maps)
-            counts = counts + np.array(expected)[:, None, None] * share
+            expected = belief.expected(age, age + horizons, completeness)
+            counts = counts + expected[:, None, None] * self._share(events, sequence, maps)
         return np.asarray(counts)
 
     def _belief(self, events: Events, sequence: Sequence, now: float) -> Belief:
@@ -178,6 +175,8 @@ class ReasenbergJonesForecaster:
         """Return where the sequence's events are expected (lat, lon); what falls outside the box is lost."""
         key, rows = int(events.row[sequence.mainshock]), events.row[sequence.members]
         kept = maps.get(key)
+        if kept is not None and np.array_equal(kept.rows, rows):
+            return np.asarray(kept.mass / (MAINSHOCK_WEIGHT + rows.size))
         if kept is None or np.setdiff1d(kept.rows, rows).size:  # a version was revised: begin anew
             first = MAINSHOCK_WEIGHT * self._mass(events, np.array([sequence.mainshock]))
             kept = _Map(np.empty(0, np.int64), first)
@@ -191,9 +190,9 @@ class ReasenbergJonesForecaster:
 
 def kernel_mass(events: Events, chosen: NDArray[np.int64], plane: Plane) -> Floats:
     """Return the sum of the chosen events' kernels in each cell (lat, lon); each kernel's mass is 1 over the plane."""
-    scale = (0.5 + 0.01 * 10.0 ** (0.5 * events.magnitude[chosen])) ** 2
-    mass = cell_masses(events.x[chosen], events.y[chosen], scale, _Q1, *plane.edges())
-    return np.asarray(mass.sum(axis=0).reshape(plane.rows, plane.columns))
+    d = 0.5 + 0.01 * 10.0 ** (0.5 * events.magnitude[chosen])
+    x, y, weight = events.x[chosen], events.y[chosen], np.ones(chosen.size)
+    return np.asarray(kernel_sums(x, y, d, weight, *plane.edges()))
 
 
 def fit_reasenberg_jones(

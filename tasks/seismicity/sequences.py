@@ -3,6 +3,7 @@
 from typing import Final, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from tasks.seismicity.catalog import Events
@@ -42,7 +43,9 @@ class Sequence(NamedTuple):
     end: float
 
 
-def find_sequences(events: Events, magnitude_completeness: float, now: float) -> list[Sequence]:
+def find_sequences(
+    events: Events, magnitude_completeness: float, now: float, since: float = -np.inf
+) -> list[Sequence]:
     """Return the aftershock sequences of a catalog, as its events tell them at `now`.
 
     An event 1.5 units above completeness is a mainshock, unless it lies in the zone of a larger one of the year
@@ -56,34 +59,56 @@ def find_sequences(events: Events, magnitude_completeness: float, now: float) ->
     magnitude_completeness : float
     now : float
         Days since 1970-01-01.
+    since : float
+        Sequences that ended before are left out.
     """
     large = np.flatnonzero(events.magnitude >= magnitude_completeness + MAINSHOCK_ABOVE - 1e-9)
-    x, y, magnitude = events.x[large], events.y[large], events.magnitude[large]
-    days, radius = events.days[large], zone_radius_km(magnitude)
-    # A sequence that has not begun lies in the past of no event.
-    ends = np.full(large.size, -np.inf)
-    for i in range(large.size):
-        going = np.flatnonzero(ends[:i] > days[i])
-        apart = np.hypot(x[going] - x[i], y[going] - y[i])
-        larger = magnitude[going] > magnitude[i]
-        if not (larger & (apart <= radius[going])).any():
-            ends[going[~larger & (apart <= radius[i])]] = days[i]
-            ends[i] = days[i] + LONGEST_DAYS
-    chosen = np.isfinite(ends)
-    mainshocks, ends, radius = large[chosen], ends[chosen], radius[chosen]
-    owner = np.full(events.days.size, -1)
-    nearest = np.ones(events.days.size)
-    for k, j in enumerate(mainshocks):
-        first, last = np.searchsorted(events.days, [events.days[j], ends[k]])
-        apart = np.hypot(events.x[first:last] - events.x[j], events.y[first:last] - events.y[j])
-        share = apart / radius[k]
-        closer = share <= nearest[first:last]
-        owner[first:last][closer] = k
-        nearest[first:last][closer] = share[closer]
-    owner[mainshocks] = -1
+    days, radius = events.days[large], zone_radius_km(events.magnitude[large])
+    ends = _ends(days, events.x[large], events.y[large], events.magnitude[large], radius)
+    # One that ended a year before `since` shares no event with one that did not.
+    near = np.isfinite(ends) & (ends >= since - LONGEST_DAYS)
+    large, ends, radius = large[near], ends[near], radius[near]
+    owner = _owners(events.days, events.x, events.y, large, ends, radius)
     order = np.argsort(owner, kind="stable")
-    members = np.split(order, np.searchsorted(owner[order], np.arange(mainshocks.size + 1)))[1:]
+    members = np.split(order, np.searchsorted(owner[order], np.arange(large.size + 1)))[1:]
     return [
         Sequence(int(j), members[k], float(ends[k]) if ends[k] <= now else np.inf)
-        for k, j in enumerate(mainshocks)
+        for k, j in enumerate(large)
+        if ends[k] >= since
     ]
+
+
+@njit(cache=True)
+def _ends(days: Floats, x: Floats, y: Floats, magnitude: Floats, radius: Floats) -> Floats:
+    """Return when the sequence of each large event ends; -inf for those that are no mainshocks."""
+    ends = np.full(days.size, -np.inf)
+    for i in range(days.size):
+        is_aftershock = False
+        for j in range(i):
+            if ends[j] > days[i] and magnitude[j] > magnitude[i]:
+                is_aftershock |= np.hypot(x[j] - x[i], y[j] - y[i]) <= radius[j]
+        if is_aftershock:
+            continue
+        for j in range(i):
+            near = np.hypot(x[j] - x[i], y[j] - y[i]) <= radius[i]
+            if near and ends[j] > days[i] and magnitude[j] <= magnitude[i]:
+                ends[j] = days[i]
+        ends[i] = days[i] + LONGEST_DAYS
+    return ends
+
+
+@njit(cache=True)
+def _owners(
+    days: Floats, x: Floats, y: Floats, mainshock: NDArray[np.int64], ends: Floats, radius: Floats
+) -> NDArray[np.int64]:
+    """Return of each event the number of the sequence it is an aftershock of, -1 for none and for mainshocks."""
+    owner = np.full(days.size, -1, dtype=np.int64)
+    nearest = np.ones(days.size)
+    for k in range(mainshock.size):
+        j = mainshock[k]
+        for i in range(np.searchsorted(days, days[j]), np.searchsorted(days, ends[k])):
+            share = np.hypot(x[i] - x[j], y[i] - y[j]) / radius[k]
+            if share <= nearest[i]:
+                owner[i], nearest[i] = k, share
+    owner[mainshock] = -1
+    return owner

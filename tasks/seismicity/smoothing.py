@@ -1,10 +1,12 @@
 """Adaptive power-law smoothing of epicentres: the stationary forecasts and the background of ETAS."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
 import xarray as xr
+from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -39,6 +41,35 @@ def bandwidths(x: Floats, y: Floats, neighbours: int) -> Floats:
     return np.maximum(distance[:, 0], SMALLEST_BANDWIDTH_KM)
 
 
+@njit(cache=True)
+def kernel_sums(x: Floats, y: Floats, d: Floats, weight: Floats, edges_x: Floats, edges_y: Floats) -> Floats:
+    """Return the weighted sum of the kernels' masses in each cell of a grid (row, column), exactly.
+
+    The integral of d / (2 pi) (r^2 + d^2)^-1.5 from the event to a corner at (u, v) is
+    atan(u v / (d sqrt(u^2 + v^2 + d^2))) / (2 pi); a cell is the difference of those to its corners.
+
+    Parameters
+    ----------
+    x, y, d : array (event,), km
+        Places and bandwidths.
+    weight : array (event,)
+    edges_x, edges_y : array, km
+        Cell edges; rows run along y.
+    """
+    rows, columns = edges_y.size - 1, edges_x.size - 1
+    corners = np.zeros((rows + 1, columns + 1))
+    for i in range(x.size):
+        for row in range(rows + 1):
+            v = edges_y[row] - y[i]
+            for column in range(columns + 1):
+                u = edges_x[column] - x[i]
+                corners[row, column] += weight[i] * math.atan(
+                    u * v / (d[i] * math.sqrt(u * u + v * v + d[i] ** 2))
+                )
+    sums = corners[1:, 1:] - corners[:-1, 1:] - corners[1:, :-1] + corners[:-1, :-1]
+    return sums / (2.0 * math.pi)
+
+
 def smoothed_cells(events: Events, weight: Floats, plane: Plane, neighbours: int) -> Floats:
     """Return the share of each cell (lat, lon) in the smoothed distribution; the sum is 1.
 
@@ -53,11 +84,9 @@ def smoothed_cells(events: Events, weight: Floats, plane: Plane, neighbours: int
     neighbours : int
         Order of the neighbour that sets the bandwidth.
     """
-    scale = bandwidths(events.x, events.y, neighbours) ** 2
-    edges_x, edges_y = plane.edges()
-    mass = (weight[:, None] * cell_masses(events.x, events.y, scale, Q1, edges_x, edges_y)).sum(axis=0)
-    share = (1.0 - UNIFORM_SHARE) * mass / mass.sum() + UNIFORM_SHARE / mass.size
-    return np.asarray(share.reshape(plane.rows, plane.columns))
+    d = bandwidths(events.x, events.y, neighbours)
+    mass = kernel_sums(events.x, events.y, d, weight, *plane.edges())
+    return np.asarray((1.0 - UNIFORM_SHARE) * mass / mass.sum() + UNIFORM_SHARE / mass.size)
 
 
 def smoothed_density(events: Events, weight: Floats, plane: Plane, neighbours: int) -> Floats:

@@ -190,7 +190,7 @@ def test_a_known_rate_gives_poisson_numbers():
     weight = np.zeros((A_NODES.size, 1, 1))
     weight[200] = 1.0
     belief = Belief(generic, 6.0, np.array([generic.p]), np.array([generic.c]), weight)
-    rate = belief.expected(1.0, 8.0, 3.0)
+    rate = float(belief.expected(1.0, 8.0, 3.0))
     found = belief.numbers(1.0, [7.0], [3.0])
     assert float(found["expected"][0, 0]) == pytest.approx(rate)
     assert float(found["probability"][0, 0]) == pytest.approx(-math.expm1(-rate))

@@ -10,7 +10,8 @@ from tasks.regions import Region
 from tasks.seismicity import fit_smoothed
 from tasks.seismicity.catalog import Events
 from tasks.seismicity.geometry import Plane
-from tasks.seismicity.smoothing import background_weights, choose_smoothing
+from tasks.seismicity.kernels import cell_masses
+from tasks.seismicity.smoothing import Q1, background_weights, choose_smoothing, kernel_sums
 
 NEAR_NOON = 117.5 / 360.0
 
@@ -67,3 +68,19 @@ def test_blasts_are_left_out_of_the_map_but_not_of_the_rate(
 def test_few_events_get_a_fixed_choice(quiet, region):
     events, plane = as_events(quiet[:15]), Plane.of(region)
     assert choose_smoothing(events, background_weights(events, plane, region), plane) == ("all", 8)
+
+
+def test_kernel_sums_are_the_masses_of_the_power_law():
+    x, y, d, weight = (
+        np.array([3.0, -41.0]),
+        np.array([0.2, 60.0]),
+        np.array([0.7, 12.0]),
+        np.array([2.0, 0.5]),
+    )
+    edges_x, edges_y = np.linspace(-45.0, 45.0, 10), np.linspace(-30.0, 50.0, 6)
+    masses = cell_masses(x, y, d**2, Q1, edges_x, edges_y)
+    found = kernel_sums(x, y, d, weight, edges_x, edges_y)
+    # The other one takes 2 x 2 Gauss points in far cells.
+    np.testing.assert_allclose(found.ravel(), weight @ masses, rtol=3e-3)
+    wide = np.array([-1e6, 1e6])
+    assert kernel_sums(x, y, d, weight, wide, wide)[0, 0] == pytest.approx(weight.sum(), rel=1e-4)
