@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.reports.html import document, image, table
+from tasks.reports.scorecard_words import p_words, signed, span
 
 Row = Mapping[str, Any]
 SHOWN: Final = 30
@@ -66,9 +67,9 @@ def standing_rows(record: Row) -> list[dict[str, str]]:
             "windows": str(row["n_windows"]),
             "events": str(row["n_events"]),
             "expected": f"{row['n_forecast']:.1f}",
-            "gain over ETAS, nats per event": _number(row["igpe_vs_etas"]),
-            "95 %": f"[{_number(row['low'])}, {_number(row['high'])}]",
-            "Brier skill over the long-term rate": _number(row["brier_skill"]),
+            "gain over ETAS, nats per event": signed(row["igpe_vs_etas"]),
+            "95 %": span(row["low"], row["high"]),
+            "Brier skill over the long-term rate": signed(row["brier_skill"]),
         }
         for name, by in record["scores"].items()
         for horizon, row in sorted(by.items(), key=lambda item: int(item[0]))
@@ -89,16 +90,12 @@ def window_rows(windows: Sequence[Row]) -> list[dict[str, str]]:
                 "expected": f"{issued['expected']:.2f}",
                 f"expected by {row['reference']}": f"{reference['expected']:.2f}",
                 "observed": str(row["n_events"]),
-                "p of the number": f"{issued['n_test']:.3f}",
-                "gain, nats": _number(issued["gain"]),
+                "number test": p_words(issued["n_test"]),
+                "gain, nats": signed(issued["gain"]),
                 "prospective": "yes" if row["is_prospective"] else "replay",
             }
         )
     return rows
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.3f}"
 
 
 def _left_out(record: Row) -> str:

@@ -1,6 +1,7 @@
 """The whole way once, as a user runs it: what `quakecube run` leaves behind."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -69,6 +70,19 @@ def test_the_table_and_the_way_to_the_pages_end_the_output(
 ) -> None:
     for name in (*BASELINES, *NETWORKS, "without", "make up", "report.md"):
         assert name in first_run.stdout
+
+
+def test_the_scorecard_page_lies_where_the_output_says(
+    first_run: subprocess.CompletedProcess[str], summary: dict
+) -> None:
+    page = Path(summary["paths"]["scorecard"])
+    assert str(page) in first_run.stdout
+    card = json.loads((page.parent / "scorecard.json").read_text())
+    assert set(card["court"]["rows"]) == {*BASELINES, *NETWORKS}
+    assert card["leak_control"]["injected_refused"]
+    assert set(card["leak_control"]["largest_change"]) == {*BASELINES, *NETWORKS}
+    for figure in re.findall(r'<img src="(.*?)"', page.read_text()):
+        assert (page.parent / figure).is_file()
 
 
 def test_the_registered_model_gives_the_numbers_of_the_bundle(home: Path, summary: dict) -> None:
