@@ -85,10 +85,17 @@ def test_the_mixture_lies_between_its_members(ensemble, catalog, members):
     np.testing.assert_allclose(mixed.sel(horizon=7), expected)
 
 
-def test_what_came_after_validation_does_not_move_the_weights(ensemble, catalog, region, members):
+def test_what_became_known_after_validation_does_not_move_the_weights(ensemble, catalog, region, members):
     end = np.datetime64(region.split.validation_end, "ns")
     before = known_at(catalog, end)
     xr.testing.assert_equal(fit_ensemble(before, region, members).weights, ensemble.weights)
+    taken_back = before.isel(event=slice(None, None, 2))
+    taken_back = taken_back.assign(
+        available_time=("event", np.full(taken_back.sizes["event"], end + np.timedelta64(90, "D"))),
+        magnitude=("event", np.full(taken_back.sizes["event"], np.nan)),
+    )
+    later = xr.concat([catalog, taken_back], dim="event")
+    xr.testing.assert_equal(fit_ensemble(later, region, members).weights, ensemble.weights)
 
 
 def test_weights_outlive_json_and_belong_to_their_members(ensemble, members):
