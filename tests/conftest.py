@@ -134,6 +134,23 @@ def moto() -> Iterator[str]:
             process.terminate()
 
 
+@pytest.fixture(scope="session")
+def prefect_api() -> Iterator[str]:
+    """Give the address of one Prefect server, of this process and of those that it starts.
+
+    Each start costs some ten seconds of computing. What the command does without a server is told by the tests
+    that call the command.
+    """
+    from prefect.settings import PREFECT_API_URL
+    from prefect.testing.utilities import prefect_test_harness
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+        patch.setenv("DO_NOT_TRACK", "true")
+        with prefect_test_harness(server_startup_timeout=180):
+            yield str(PREFECT_API_URL.value())
+
+
 class _Careless(BaseHTTPRequestHandler):
     """An object store that takes conditional writes and looks at only some of their conditions, or at none."""
 

@@ -35,7 +35,9 @@ class Story(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory, tiny_conf: Path, state: dict[str, str]) -> Story:
+def story(
+    tmp_path_factory: pytest.TempPathFactory, tiny_conf: Path, state: dict[str, str], prefect_api: str
+) -> Story:
     folder = tmp_path_factory.mktemp("bad_input")
     conf, archive, results = folder / "conf", folder / "archive", folder / "results.json"
     shutil.copytree(tiny_conf, conf)
@@ -52,6 +54,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, tiny_conf: Path, state: dict
             "QUAKECUBE_HOME": str(folder / "state"),
             "QUAKECUBE_CONF": str(conf),
             "QUAKECUBE_ARCHIVE": str(archive),
+            "PREFECT_API_URL": prefect_api,
             "PYTHONPATH": str(ROOT),
         },
         cwd=folder,

@@ -14,13 +14,20 @@ STAY = ("trained", "issued", "newest")
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory: pytest.TempPathFactory, first_run: object, state: dict[str, str]) -> dict:
+def outcome(
+    tmp_path_factory: pytest.TempPathFactory, first_run: object, state: dict[str, str], prefect_api: str
+) -> dict:
     folder = tmp_path_factory.mktemp("housekeeping")
     ignored = shutil.ignore_patterns("prefect", "servers", "simulated", "mlartifacts")
     shutil.copytree(state["QUAKECUBE_HOME"], folder / "state", ignore=ignored, symlinks=True)
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("housekeeping_run.py")), str(folder / "out.json")],
-        env=state | {"QUAKECUBE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT)},
+        env=state
+        | {
+            "QUAKECUBE_HOME": str(folder / "state"),
+            "PREFECT_API_URL": prefect_api,
+            "PYTHONPATH": str(ROOT),
+        },
         capture_output=True,
         text=True,
         timeout=300,

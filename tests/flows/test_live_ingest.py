@@ -64,7 +64,11 @@ Ingest = Callable[..., dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def ingest(
-    tmp_path_factory: pytest.TempPathFactory, tiny_conf: Path, provider: Provider, state: dict[str, str]
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_conf: Path,
+    provider: Provider,
+    state: dict[str, str],
+    prefect_api: str,
 ) -> Ingest:
     """Ingest a region in an environment; return its reports by group."""
     folder = tmp_path_factory.mktemp("live")
@@ -85,6 +89,7 @@ def ingest(
 
     def call(name: str, fails: bool = False, **environment: str) -> dict[str, Any]:
         own = {"QUAKECUBE_HOME": str(folder / "state"), "QUAKECUBE_CONF": str(folder / "conf")}
+        own["PREFECT_API_URL"] = prefect_api
         done = subprocess.run(
             [
                 sys.executable,
@@ -112,9 +117,16 @@ def contents(home: Path, region: str) -> dict[str, str]:
     return {group: content_sha256(store.read(group).load()) for group in store.groups()}
 
 
-def test_services_give_the_observations_that_the_files_give(ingest: Ingest, published: Path) -> None:
+@pytest.fixture(scope="module")
+def live(ingest: Ingest) -> dict[str, Any]:
+    """The first hour of the region whose providers are asked."""
+    return ingest("live")
+
+
+def test_services_give_the_observations_that_the_files_give(
+    ingest: Ingest, live: dict[str, Any], published: Path
+) -> None:
     filed = ingest("filed", QUAKECUBE_ARCHIVE=str(published))
-    live = ingest("live")
 
     assert live["weather/none"]["status"] == "unavailable"
     assert {r["status"] for g, r in live.items() if "/" in g and g != "weather/none"} == {"stored"}
@@ -123,16 +135,16 @@ def test_services_give_the_observations_that_the_files_give(ingest: Ingest, publ
     assert contents(live["home"], "live") == expected
 
 
-def test_the_next_hour_asks_for_no_file_and_changes_nothing(ingest: Ingest) -> None:
+def test_the_next_hour_asks_for_no_file_and_changes_nothing(ingest: Ingest, live: dict[str, Any]) -> None:
     again = ingest("live")
 
     assert {r["status"] for g, r in again.items() if "/" in g and g != "weather/none"} == {"unchanged"}
 
 
 def test_a_provider_that_is_down_is_reported_and_what_landed_stays(
-    ingest: Ingest, provider: Provider
+    ingest: Ingest, live: dict[str, Any], provider: Provider
 ) -> None:
-    before = contents(ingest("live")["home"], "live")
+    before = contents(live["home"], "live")
     provider.close()
     down = ingest("live")
 

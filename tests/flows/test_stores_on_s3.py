@@ -17,6 +17,7 @@ def outcome(
     tmp_path_factory: pytest.TempPathFactory,
     first_run: object,
     state: dict[str, str],
+    prefect_api: str,
     moto: str,
     careless_store: Callable[[frozenset[str]], tuple[str, dict[str, bytes]]],
 ) -> dict:
@@ -26,6 +27,7 @@ def outcome(
     careless, _ = careless_store(frozenset({"If-Match"}))
     own = {
         "QUAKECUBE_HOME": str(folder / "state"),
+        "PREFECT_API_URL": prefect_api,
         "PYTHONPATH": str(ROOT),
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "never-to-be-seen",
