@@ -188,9 +188,7 @@ def ingest(config: IngestForm) -> IngestResult:
         raise SourceUnavailable(
             f"region {region.name!r}: no catalog could be read, so there is nothing to forecast: {reasons}{way_out}"
         )
-    due: list[Due] = announce_large_events(
-        workspace, region, config.seed, datetime.now(UTC).replace(tzinfo=None)
-    )
+    due: list[Due] = announce_large_events(workspace, region, config.seed, datetime.now(UTC))
     for one in due:
         get_run_logger().info(
             "aftershock forecast of %s (M %.1f) is due: %s", one.event_id, one.magnitude, one.why

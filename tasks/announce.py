@@ -1,7 +1,7 @@
 """Stage: say which earthquakes want an aftershock forecast now: large new ones, and those whose next update is due."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -78,11 +78,11 @@ def announce_large_events(workspace: Workspace, region: Region, seed: int, now: 
     """Emit a Prefect event for every aftershock forecast that is due; what was announced is not announced again.
 
     The deployment of the flow aftershock-forecast listens to it. Regions whose period has ended are left alone: nothing
-    new can come. `now` is UTC.
+    new can come. `now` has a time zone.
     """
-    if datetime.combine(region.end, datetime.min.time()) < now - _LOOK_BACK:
+    if datetime.combine(region.end, time.min, UTC) < now - _LOOK_BACK:
         return []
-    moment = np.datetime64(now, "ns")
+    moment = np.datetime64(now.astimezone(UTC).replace(tzinfo=None), "ns")
     path: Path = workspace.ingest / ".announced" / f"{region.store_name}.json"
     done = json.loads(path.read_text()) if path.is_file() else {}
     known = known_at(read_catalog(workspace, region).versions, moment)

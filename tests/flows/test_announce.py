@@ -11,7 +11,6 @@ import pytest
 import xarray as xr
 from prefect import flow
 from prefect.client.orchestration import get_client
-from prefect.testing.utilities import prefect_test_harness
 
 from tasks.announce import EVENT, Due, announce_large_events, due_forecasts
 from tasks.cubes.store import ObservationStore
@@ -72,7 +71,7 @@ def test_what_is_older_than_a_month_is_forgotten(region: Region, catalog: xr.Dat
 
 
 def test_an_ingest_announces_each_of_them_once(
-    region: Region, catalog: xr.Dataset, tmp_path: Path, conf: Path
+    region: Region, catalog: xr.Dataset, tmp_path: Path, conf: Path, prefect_api: str
 ) -> None:
     workspace = Workspace(home=tmp_path, conf=conf, tracking_uri="sqlite://")
     ObservationStore(workspace.observations, region.store_name).write("catalog/toy", catalog)
@@ -83,16 +82,14 @@ def test_an_ingest_announces_each_of_them_once(
         moments = (now, now, datetime(2026, 1, 1, tzinfo=UTC))
         return [announce_large_events(workspace, region, 7, moment) for moment in moments]
 
-    with prefect_test_harness(server_startup_timeout=120):
-        first, again, long_after = ingests()
-        with get_client(sync_client=True) as client:
-            for _ in range(100):  # events reach the server a moment later
-                found = client._client.post(
-                    "/events/filter", json={"filter": {"event": {"name": [EVENT]}}}
-                ).json()
-                if found["events"]:
-                    break
-                time.sleep(0.1)
+    first, again, long_after = ingests()
+    body = {"filter": {"event": {"name": [EVENT]}}}
+    with get_client(sync_client=True) as client:
+        for _ in range(100):  # events reach the server a moment later
+            found = client._client.post("/events/filter", json=body).json()
+            if found["events"]:
+                break
+            time.sleep(0.1)
     assert [(d.event_id, d.why) for d in first] == [("main", "new")]
     assert (again, long_after) == ([], [])
     assert [e["payload"] for e in found["events"]] == [
