@@ -37,6 +37,7 @@ from tasks.scoring import (
     tested_magnitudes,
 )
 from tasks.seismicity.baselines import Baselines
+from tasks.seismicity.residuals import residuals
 from tasks.simulation import load_simulation, simulate_world
 from tasks.stage import stage
 from tasks.workspace import Workspace, code_digest, digest, whole_folder, write_json
@@ -155,6 +156,28 @@ def _forecasts(
     }
 
 
+def _residuals(cube: CubeData, baselines: Baselines, region: Region) -> dict[str, dict[str, object]]:
+    """Return how training and test period went in the time of ETAS; at most 2,000 events each are drawn."""
+    catalog, split = cube.groups["catalog"], region.split
+    rows: dict[str, dict[str, object]] = {}
+    for name, first, last in (
+        ("training", region.etas_start, split.train_end),
+        ("test", split.test_start, split.test_end),
+    ):
+        start, end = np.datetime64(first, "ns"), np.datetime64(last, "ns")
+        found = residuals(baselines.etas.model, catalog, region, start, end)
+        n = found.times.size
+        shown = found.times[np.unique(np.linspace(0, max(n - 1, 0), min(n, 2000)).astype(int))]
+        p = None if n == 0 else round(found.p_value, 4)
+        rows[name] = {
+            "n": n,
+            "expected": round(found.expected, 2),
+            "p_value": p,
+            "times": [round(float(t), 2) for t in shown],
+        }
+    return rows
+
+
 @stage("backtest-models", run_name="backtest-{region.name}")
 def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed: int) -> str:
     """Score every model on the test period, choose the best network on validation; return the folder.
@@ -239,6 +262,7 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
             "court": judged.to_dict(),
             "leak_control": plain(leaks),
             "magnitudes": plain(magnitudes),
+            "residuals": _residuals(cube, baselines, region),
             "validation": validation,
             "best_network": best,
             "promotion": promotion(scores[best].get(str(config.promotion_horizon_days)), best, config),

@@ -146,3 +146,29 @@ def magnitude_figure(found: Row, title: str, path: Path) -> Path:
         )
         axes.legend(frameon=False)
         return save(path)
+
+
+def residual_figure(periods: Mapping[str, Row], title: str, path: Path) -> Path:
+    """Draw events against the number that ETAS expected until then, (period -> `times`, `expected`, `n`).
+
+    The band is that of Kolmogorov and Smirnov about a straight line to the number that came: 1.36 sqrt(n), 95 %.
+    """
+    with plt.rc_context(STYLE):
+        _, all_axes = plt.subplots(1, len(periods), figsize=(4.2 * len(periods), 3.4), squeeze=False)
+        for axes, (name, row) in zip(all_axes[0], periods.items(), strict=True):
+            n, times = int(row["n"]), np.asarray(row["times"], np.float64)
+            number = np.linspace(1, max(n, 1), times.size)
+            ends = np.array([0.0, row["expected"]])
+            axes.fill_between(
+                ends, ends * n / ends[1] - 1.36 * np.sqrt(n), ends * n / ends[1] + 1.36 * np.sqrt(n),
+                color="#999", alpha=0.25, lw=0,
+            )  # fmt: skip
+            axes.plot(ends, ends, color="#222", lw=0.7, ls=":")
+            axes.step(times, number, where="post", color="#b3382c", lw=1.2)
+            axes.set(
+                xlabel="expected until then", title=f"{name}: {n} events, {row['expected']:.0f} expected"
+            )
+        all_axes[0][0].set_ylabel("events")
+        plt.suptitle(title, x=0.02, ha="left", fontsize=10)
+        plt.tight_layout()
+        return save(path)

@@ -120,3 +120,16 @@ def control_words(card: Row, rows: Mapping[str, Row]) -> str:
         "windows exchanged the gain over the long-term rate should fall to the grey bar; it is not told from it for "
         f"{', '.join(survivors) or 'no model'}: it knows where and not when, or too few windows hold the events."
     )
+
+
+def residual_words(periods: Mapping[str, Row]) -> str:
+    """Return how the periods went in the time of ETAS."""
+    parts = [
+        f"{name}: {int(row['n'])} events, {row['expected']:.0f} expected, p = {signed(row['p_value'], '.3f')}"
+        for name, row in periods.items()
+    ]
+    return (
+        f"{'; '.join(parts)}. In the time of a model that is right, events come evenly (Kolmogorov-Smirnov, grey: 95 % "
+        "about a straight line to the number that came; dotted: as many as expected). Parameters are those of the "
+        "training period."
+    )

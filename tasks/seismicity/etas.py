@@ -94,6 +94,17 @@ class EtasParameters:
     standard_errors: Mapping[str, float]
     truncation: str
 
+    @property
+    def theta(self) -> Floats:
+        """The parameters as the likelihood takes them (9,), in the order of `etas_likelihood.NAMES`."""
+        log_mean, _ = mean_productivity(self.alpha, self.b * math.log(10.0), self.magnitude_max - self.m0)
+        return np.array(
+            [
+                math.log(self.mu), math.log(self.k) + log_mean, self.alpha, math.log(self.c), self.p - 1.0,
+                math.log(self.d), self.gamma, math.log(self.q - 1.0), math.inf,
+            ]
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class EtasModel:
@@ -128,9 +139,10 @@ class EtasModel:
 TRUNCATION = "no pair is left out"
 
 
-def _problem(
+def problem_of(
     events: Events, plane: Plane, region: Region, window: tuple[float, float], beta: float
 ) -> Problem:
+    """Return the likelihood of the events of the box in a window, days, under a uniform background; all trigger."""
     m = events.magnitude - region.magnitude_completeness
     return Problem(
         t=events.days,
@@ -183,7 +195,7 @@ def fit_etas(catalog: xr.Dataset, region: Region, rounds: int = 3) -> EtasModel:
     step = magnitude_step(events.magnitude)
     b = b_value(events.magnitude, region.magnitude_completeness, step).value
     plane = Plane.of(region)
-    problem = _problem(events, plane, region, window, b * math.log(10.0))
+    problem = problem_of(events, plane, region, window, b * math.log(10.0))
     theta = _START.copy()
     theta[0] = math.log(0.5 * n / (window[1] - window[0]))
     pairs = problem.pairs

@@ -1,10 +1,18 @@
 """Residual analysis: in the model's own time a catalog that follows it is a Poisson process of rate one."""
 
+import math
+from typing import NamedTuple
+
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import kstest
 
+from tasks.regions import Region
+from tasks.seismicity.catalog import known_at, select_events, to_days
+from tasks.seismicity.etas import EtasModel, problem_of
 from tasks.seismicity.etas_likelihood import Problem, Triggering, box_masses
+from tasks.seismicity.geometry import Plane
 from tasks.seismicity.omori import omori_integrals
 
 Floats = NDArray[np.float64]
@@ -53,3 +61,45 @@ def transformed_times(theta: Floats, problem: Problem) -> tuple[Floats, float]:
     expected = expected_until(theta, problem, ends)
     times = expected[:-1]
     return times, float(kstest(times / expected[-1], "uniform").pvalue)
+
+
+class Residuals(NamedTuple):
+    """How a period went in the model's own time.
+
+    Attributes
+    ----------
+    times : array (event,)
+        Expected number of events from the start of the period to each event.
+    expected : float
+        Expected number in the whole period.
+    p_value : float
+        That they are a Poisson process of rate one, given their number; NaN without events.
+    """
+
+    times: Floats
+    expected: float
+    p_value: float
+
+
+def residuals(
+    model: EtasModel, catalog: xr.Dataset, region: Region, start: np.datetime64, end: np.datetime64
+) -> Residuals:
+    """Return how the events of the box in [start, end) came, in the time of a fitted model; earlier ones trigger.
+
+    Parameters
+    ----------
+    model : EtasModel
+    catalog : Dataset (event) of versions
+        As known at `end`.
+    region : Region
+    start, end : datetime64
+    """
+    window = (float(to_days(start)), float(to_days(end)))
+    events = select_events(known_at(catalog, end), region)
+    problem = problem_of(events, Plane.of(region), region, window, model.parameters.b * math.log(10.0))
+    span = model.parameters.magnitude_max - model.parameters.m0
+    problem = problem._replace(m_range=span, target=problem.target & (events.days < window[1]))
+    ends = np.append(problem.t[problem.target], problem.end)
+    expected = expected_until(model.parameters.theta, problem, ends)
+    p = float(kstest(expected[:-1] / expected[-1], "uniform").pvalue) if expected.size > 1 else math.nan
+    return Residuals(expected[:-1], float(expected[-1]), p)

@@ -15,7 +15,7 @@ from tasks.seismicity.etas_likelihood import Problem, log_likelihood, mean_produ
 from tasks.seismicity.etas_optimise import maximise, maximise_by_em, maximise_in_bundles, standard_errors
 from tasks.seismicity.etas_simulation import as_parents, draw_batch, simulate
 from tasks.seismicity.geometry import Plane
-from tasks.seismicity.residuals import transformed_times
+from tasks.seismicity.residuals import residuals, transformed_times
 
 BETA, RANGE = math.log(10.0), 4.0
 BOUNDS = (
@@ -151,6 +151,17 @@ def test_in_its_own_time_a_catalog_is_a_poisson_process(model, plane) -> None:
     wrong = theta_of(model)
     wrong[1] -= 3.0  # hardly any offspring: clusters remain
     assert transformed_times(wrong, problem)[1] < 1e-4
+
+
+def test_residuals_of_a_region_are_those_of_its_likelihood(model, region, catalog) -> None:
+    found = residuals(
+        model, catalog, region, np.datetime64("2001-01-01", "ns"), np.datetime64("2016-01-01", "ns")
+    )
+    assert found.expected == pytest.approx(found.times.size, abs=6 * math.sqrt(found.times.size))
+    assert (np.diff(found.times) >= 0).all()
+    assert 0.0 < found.times[0] <= found.times[-1] < found.expected
+    assert found.p_value > 0.001
+    assert theta_of(model)[:8] == pytest.approx(model.parameters.theta[:8])
 
 
 def test_drawn_catalogs_depend_on_the_seed_alone_and_keep_the_window(model, plane) -> None:
