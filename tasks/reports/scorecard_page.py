@@ -80,11 +80,10 @@ def write_scorecard_page(card: Row, folder: Path) -> Path:
     )
     if "magnitudes" in drawn:
         parts += _question("Are the magnitudes right?", magnitude_words(card), drawn["magnitudes"])
-    if card.get("residuals"):
-        drawn["residuals"] = residual_figure(card["residuals"], page["title"], figures / "residuals.png")
-        parts += _question(
-            "Do events come when ETAS expects them?", residual_words(card["residuals"]), drawn["residuals"]
-        )
+    drawn["residuals"] = residual_figure(card["residuals"], page["title"], figures / "residuals.png")
+    parts += _question(
+        "Do events come when ETAS expects them?", residual_words(card["residuals"]), drawn["residuals"]
+    )
     parts += _question(
         "When the forecast says 1 %, does it happen in 1 % of cases?",
         f"Bars are 95 % Wilson intervals, cells and windows taken as independent. Brier score of the probability of an "

@@ -60,6 +60,9 @@ def made_card(events: float, folder: Path) -> dict:
             "test_end": "2019-08-01", "magnitude": 3.0,
         },
     }  # fmt: skip
+    times = [] if events == 0 else list(np.linspace(0.5, 99.0, 100))
+    period = {"n": len(times), "expected": 100.0, "p_value": 0.4 if times else None, "times": times}
+    card["residuals"] = {"training": period, "test": period}
     return json.loads(json.dumps(card, allow_nan=False))
 
 
@@ -75,7 +78,7 @@ def test_every_question_has_an_answer_and_its_figure_lies_beside_the_page(busy: 
     text = page.read_text()
     questions = re.findall(r"<h2>(.*?)</h2>", text)
     figures = re.findall(r'<img src="(.*?)"', text)
-    assert len(questions) == len(figures) == 8
+    assert len(questions) == len(figures) == 9
     assert all(question.endswith("?") for question in questions)
     assert all((page.parent / figure).stat().st_size > 5000 for figure in figures)
     assert "A &amp; B" in text
