@@ -41,7 +41,7 @@ FLAGS = [
 
 
 def _client(machine_room: dict[str, str]) -> httpx.Client:
-    return httpx.Client(base_url=f"{machine_room['prefect']}/api", timeout=30, trust_env=False)
+    return httpx.Client(base_url=f"{machine_room['prefect']}/api", timeout=120, trust_env=False)
 
 
 def _wait(client: httpx.Client, run_id: str, seconds: float = 300) -> dict:
@@ -149,9 +149,9 @@ def test_a_large_earthquake_starts_an_aftershock_forecast_by_itself(machine_room
         }
         assert client.post("/events", json=[event]).status_code == 204
         body = {"flow_runs": {"name": {"any_": ["aftershocks-tiny-latest"]}}}
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 240  # the server may be long about an event while it starts runs
         while not (runs := client.post("/flow_runs/filter", json=body).json()):
-            assert time.monotonic() < deadline, "no aftershock forecast was started within 90 s"
+            assert time.monotonic() < deadline, "no aftershock forecast was started within 240 s"
             time.sleep(0.5)
         run = _wait(client, runs[0]["id"])
         assert run["state_type"] == "COMPLETED", run["state"]["message"]
