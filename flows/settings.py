@@ -22,7 +22,9 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path(".quakecube"), description="state folder")
     conf: Path | None = Field(default=None, description="configuration folder; default: the one of the code")
     archive: Path | None = Field(default=None, description="folder of recorded data")
-    tracking_uri: str | None = Field(default=None, description="MLflow; default: SQLite in the state folder")
+    tracking_uri: str | None = Field(
+        default=None, repr=False, description="MLflow; default: SQLite in the state folder"
+    )
     dask_address: str | None = Field(default=None, description="Dask scheduler; default: a local cluster")
     threads: int = Field(default=2, ge=1, description="threads of the local Dask cluster and of torch")
     memory_gib: float = Field(

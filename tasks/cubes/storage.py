@@ -60,8 +60,10 @@ class Bucket(NamedTuple):
         if any(part.username or part.password for part in (parts, urlsplit(options["endpoint"]))):
             raise ValueError(f"s3://{parts.hostname}: expected no credentials in the address, found some")
         if parts.scheme != "s3" or not parts.netloc or set(options) - {"endpoint", "region"}:
+            # values of options stay unsaid: somebody may have put a key there
             raise ValueError(
-                f"{uri!r}: expected s3://bucket/prefix with at most ?endpoint= and &region=, found another form"
+                f"{uri.partition('?')[0]!r}: expected s3://bucket/prefix with at most ?endpoint= and &region=, "
+                f"found another form, or other options than these ({', '.join(sorted(options))})"
             )
         return cls(parts.netloc, parts.path.strip("/"), options["endpoint"] or None, options["region"])
 

@@ -1,6 +1,7 @@
 """Weather as daily standardised anomalies on the grid, from gridded analyses and from stations alike."""
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -132,7 +133,8 @@ def _daily_points(
     entered = np.full(days.size, NAT)
     for name in names:
         array = source[name].transpose("time", ...).values[rows].astype(np.float64)
-        array = np.where(good, array.reshape(array.shape[0], -1), np.nan)
+        # not -1: a source that has ended has no rows in an update
+        array = np.where(good, array.reshape(array.shape[0], math.prod(array.shape[1:])), np.nan)
         daily = _daily(array, day[rows], days.size, expected, total=name == PRECIPITATION)
         values[name] = daily
         used = np.isfinite(array)

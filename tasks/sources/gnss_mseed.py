@@ -1,6 +1,7 @@
 """High-rate GNSS displacements coded as miniSEED, one tar archive an event (Murray et al. 2023; Ruhl et al. 2019)."""
 
 import tarfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,7 +131,7 @@ def _read_archive(
                     traces += _decode(content, channels, region, radius_km, unplaced)
                 except (pymseed.MiniSEEDError, ValueError) as error:
                     broken.append(f"{name} ({error})")
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise SourceDataInvalid(archive, "a whole tar.gz archive", str(error)) from error
     invalid = [
         SourceDataInvalid(archive, expected, f"{len(names)} {what}: {', '.join(sorted(names)[:5])}")

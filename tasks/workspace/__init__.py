@@ -24,7 +24,9 @@ class Workspace(BaseModel):
     home: Path = Field(description="state folder, QUAKECUBE_HOME")
     conf: Path = Field(description="configuration folder")
     archive: Path | None = Field(default=None, description="recorded archive, QUAKECUBE_ARCHIVE")
-    tracking_uri: str = Field(description="MLflow tracking and registry URI")
+    tracking_uri: str = Field(
+        description="MLflow tracking and registry URI", repr=False
+    )  # may hold a password
     dask_address: str | None = Field(default=None, description="scheduler to use instead of a local one")
     threads: int = Field(default=2, ge=1, description="threads of the local Dask cluster and of torch")
     memory_gib: float = Field(default=4.0, gt=0, description="what a cube's maps, and samples, may each take")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tasks.cubes.build import build_groups
 from tasks.cubes.store import CubeStore, ObservationStore, open_cube
 from tasks.cubes.update import reader, update_cube
-from tasks.regions import Region
+from tasks.regions import Region, SourceConfig
 
 Observations = dict[str, xr.Dataset]
 DAY = np.timedelta64(86_400_000_000_000, "ns")
@@ -244,3 +244,19 @@ def test_an_observation_that_changes_nothing_makes_no_cube(
         )
     }
     assert update_cube(region, reader(store), cubes, since) == latest
+
+
+def test_a_weather_source_that_has_ended_stops_no_update(
+    tmp_path: Path, region: Region, observations: Observations
+) -> None:
+    group = next(name for name in observations if name.startswith("weather/"))
+    ended = SourceConfig(name="ended", modality="weather", provider="era5", path="none", latency_days=1)
+    longer = region.model_copy(update={"sources": [*region.sources, ended]})
+    old = observations[group]
+    whole_of = observations | {"weather/ended": old.isel(time=old.time.values < np.datetime64("2015-12-01"))}
+    store, cubes = ObservationStore(tmp_path / "o", region.name), CubeStore(tmp_path / "c", region.name)
+    before = write_all(store, until(whole_of, np.datetime64("2017-11-10T05:00", "ns")))
+    cubes.write(build_groups(longer, reader(store)), "first")
+    write_all(store, whole_of)
+    updated = update_cube(longer, reader(store), cubes, store.changes(before))
+    assert_equal_cubes(open_cube(updated), whole(tmp_path / "w", longer, store))

@@ -1,8 +1,11 @@
 """Where a service's payloads land: the provider's files, unchanged and whole, laid out as the reader expects."""
 
+import errno
 import hashlib
+import lzma
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -141,7 +144,20 @@ class Landing:
                     for member in packed.infolist()
                     if not member.is_dir()
                 ]
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        except OSError as error:
+            if (
+                error.errno != errno.EINVAL
+            ):  # a full disk is no damage; a place before the start of the file is
+                raise
+            raise SourceDataInvalid(archive, "a whole ZIP archive", "an impossible offset") from error
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            lzma.LZMAError,
+            EOFError,
+            NotImplementedError,
+            RuntimeError,
+        ) as error:
             raise SourceDataInvalid(archive, "a whole ZIP archive", str(error)) from error
 
     def _member(self, packed: zipfile.ZipFile, member: zipfile.ZipInfo, archive: Path) -> Path:

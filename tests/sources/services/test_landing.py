@@ -124,6 +124,22 @@ def test_a_zip_unpacks_inside_its_folder_only(landing, tmp_path):
     assert not (tmp_path / "evil").exists()
 
 
+def test_a_zip_with_a_flipped_bit_is_whole_or_refused(landing):
+    landing.put("k", "2020-01/pair.zip", b"x")
+    archive = landing.path("2020-01/pair.zip")
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("los.tif", bytes(range(256)) * 20)
+    content = archive.read_bytes()
+    refused = 0
+    for place in range(0, len(content), 2):
+        archive.write_bytes(content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :])
+        try:
+            landing.unpack_zip(archive)
+        except SourceDataInvalid:
+            refused += 1
+    assert refused > len(content) // 4
+
+
 def _pull(url, root):
     landing = Landing(root, "f")
     http = Http(Service(kind="files", urls=(url,), requests_per_second=1000), backoff_s=0.01)
