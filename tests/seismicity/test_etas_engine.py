@@ -64,7 +64,7 @@ def test_one_parent_and_one_child_have_the_likelihood_of_omori_s_law(m, since, o
     )
     problem = Problem(
         t=np.array([0.0, since]), x=np.zeros(2), y=np.zeros(2), m=np.array([m, 0.0]), target=np.array([False, True]),
-        background=np.full(2, 1e-3), reach2=np.full(2, math.inf), start=1e-9, end=end, box=None, beta=BETA,
+        background=np.full(2, 1e-3), reach2=np.full(2, math.inf), start=0.0, end=end, box=None, beta=BETA,
         m_range=RANGE,
     )  # fmt: skip
     k = n / math.exp(mean_productivity(alpha, BETA, RANGE)[0])
