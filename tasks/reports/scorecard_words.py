@@ -44,7 +44,7 @@ def sequence_words(row: Row, fewest: float) -> str:
         so = f"Fewer than {fewest:g} give no interval: whether it would come again in another sequence is not known."
     return (
         f"The {row['n_events']} events form {row['n_sequences']} sequences; the largest holds "
-        f"{row['largest_sequence']:.0%} of them, telling as much as {row['effective_sequences']:.1f} of equal size. {so}"
+        f"{row['largest_sequence']:.0%} of them, as good as {row['effective_sequences']:.1f} of equal size. {so}"
     )
 
 
