@@ -138,22 +138,31 @@ class CatalogForecaster(Protocol):
 def _forecasts(
     baselines: Baselines, forecasters: Iterable[tuple[Bundle, Sequence[str]]]
 ) -> dict[str, Forecast]:
-    """Return every model as the function of cube and issue times that the backtest calls, for the leak control."""
+    """Return every model as the function of cube and issue times that the backtest calls, for the leak control.
+
+    As in the backtest, networks share the rates of ETAS; they are kept for each cube and issue times that were asked.
+    """
+    kept: list[tuple[CubeData, bytes, xr.DataArray]] = []
+
+    def etas(cube: CubeData, times: NDArray[np.datetime64]) -> xr.DataArray:
+        for known, when, rates in kept:
+            if known is cube and when == times.tobytes():
+                return rates
+        kept.append((cube, times.tobytes(), baselines.etas.forecast_many(cube.groups["catalog"], times)))
+        return kept[-1][2]
 
     def of_catalog(forecaster: CatalogForecaster) -> Forecast:
         return lambda cube, times: forecaster.forecast_many(cube.groups["catalog"], times)
 
     def of_views(network: NetworkForecaster) -> Forecast:
-        def forecast(cube: CubeData, times: NDArray[np.datetime64]) -> xr.DataArray:
-            etas = baselines.etas.forecast_many(cube.groups["catalog"], times)
-            return network.forecast_many([as_of(cube, time) for time in times], etas)
-
-        return forecast
+        return lambda cube, times: network.forecast_many([as_of(cube, t) for t in times], etas(cube, times))
 
     networks = [NetworkForecaster(bundle, baselines.etas, without) for bundle, without in forecasters]
-    return {name: of_catalog(f) for name, f in baselines._asdict().items()} | {
-        network.name: of_views(network) for network in networks
-    }
+    return (
+        {name: of_catalog(f) for name, f in baselines._asdict().items()}
+        | {"etas": etas}
+        | {network.name: of_views(network) for network in networks}
+    )
 
 
 def _residuals(cube: CubeData, baselines: Baselines, region: Region) -> dict[str, dict[str, object]]:
@@ -228,7 +237,7 @@ def backtest_models(workspace: Workspace, region: Region, trained: Trained, seed
         tried = [name for name in scores if "_without_" not in name and name not in BOUNDS]
         law = baselines.etas.model.parameters
         magnitudes = tested_magnitudes(cube.groups["catalog"], region, law.b, law.magnitude_max)
-        judged = court(by_horizon, counts, config, tried, magnitudes)
+        judged = court(by_horizon, counts, config, tried, magnitudes, workspace.threads)
         told.doing = "leak control"
         forecasts = _forecasts(baselines, [(b, ()) for b in bundles.values()])
         times = busiest_times(counts[shown_horizon(counts)], config.leak_checks)

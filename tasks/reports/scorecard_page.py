@@ -70,7 +70,7 @@ def write_scorecard_page(card: Row, folder: Path) -> Path:
     parts += _question("When, or where, was the gain earned?", split_words(main), drawn["split"])
     parts += _question(
         "Was it earned all the time, or in one sequence?",
-        sequence_words(main[reference]),
+        sequence_words(main[reference], card["rules"]["min_sequences"]),
         figures / "gain_through_time.png",
     )
     parts += _question(

@@ -34,14 +34,17 @@ def split_words(main: Mapping[str, Row]) -> str:
     return f"{said}. Nats per event; all models share one magnitude law, so nothing comes from how large events are."
 
 
-def sequence_words(row: Row) -> str:
-    """Say how many sequences the events form; `row` is any model's."""
+def sequence_words(row: Row, fewest: float) -> str:
+    """Say how many sequences the events form, of any model's `row`; fewer than `fewest` effective ones are too few."""
     if not row["n_events"]:
         return "No event in the test period."
+    if row["effective_sequences"] >= fewest:
+        so = "A gain that rises in one step was earned in one sequence; believe the interval by sequences."
+    else:
+        so = f"Fewer than {fewest:g} give no interval: whether it would come again in another sequence is not known."
     return (
         f"The {row['n_events']} events form {row['n_sequences']} sequences; the largest holds "
-        f"{row['largest_sequence']:.0%} of them. A gain that rises in one step was earned in one sequence, and the "
-        "interval by sequences is the one to believe."
+        f"{row['largest_sequence']:.0%} of them, as good as {row['effective_sequences']:.1f} of equal size. {so}"
     )
 
 

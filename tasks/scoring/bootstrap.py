@@ -47,16 +47,37 @@ def interval(draws: Floats, confidence: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
+class Sequences(NamedTuple):
+    """Resampled earthquake sequences.
+
+    Attributes
+    ----------
+    draws : array (draw,)
+        IGPE, nats per event. Empty with fewer than two sequences.
+    number : int
+        Sequences that have events.
+    effective : float
+        How many sequences of equal size would tell as much, (sum n)^2 / sum n^2 (Kish 1965): a handful is too few
+        for an interval, whatever their number.
+    largest : float
+        Share of the events that the largest holds.
+    """
+
+    draws: Floats
+    number: int
+    effective: float
+    largest: float
+
+
 def sequence_draws(
     rates: Floats, reference: Floats, counts: Counts, labels: NDArray[np.int64], draws: int, seed: int
-) -> tuple[Floats, int, float]:
-    """Return the IGPE (draw,) of resampled earthquake sequences, how many there are, and the largest's share of events.
+) -> Sequences:
+    """Return the IGPE of resampled earthquake sequences.
 
     A sequence keeps all its events, however many windows it spans, since windows of one sequence are not independent,
     and what the models expected of its neighbourhood: the rate that a clustering model raises there came with it. The
     difference of expected numbers everywhere else is the same in every draw. Each sequence comes a Poisson number of
-    times, with mean 1: how many a period has is chance too. Draws without an event are left out; empty with fewer than
-    two sequences.
+    times, with mean 1: how many a period has is chance too. Draws without an event are left out.
 
     Parameters
     ----------
@@ -74,12 +95,13 @@ def sequence_draws(
     own = events > 0
     number = int(own.sum())
     if number < 2:
-        return np.empty(0), number, float(number)
+        return Sequences(np.empty(0), number, float(number), float(number))
     elsewhere = float(excess[~own].sum())
     times = np.random.default_rng(seed).poisson(1.0, size=(draws, number)).astype(np.float64)
     drawn = times @ events[own]
     found = ((times @ total[own]) - elsewhere)[drawn > 0] / drawn[drawn > 0]
-    return found, number, float(events.max() / events.sum())
+    n = float(events.sum())
+    return Sequences(found, number, n**2 / float(events @ events), float(events.max()) / n)
 
 
 class Equivalence(NamedTuple):

@@ -28,6 +28,11 @@ class ScoringConfig(BaseModel):
     sequence_km: float = Field(
         default=20.0, gt=0, description="events at most this far apart in space are of one sequence, km"
     )
+    min_sequences: float = Field(
+        default=5.0,
+        ge=2,
+        description="effective number of sequences below which they give no interval",
+    )
     equivalence_margin: float = Field(
         default=0.02,
         gt=0,

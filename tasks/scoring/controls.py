@@ -69,8 +69,9 @@ def label_shuffle(rates: Floats, reference: Floats, counts: Counts, draws: int, 
 def without_future(cube: CubeData, issue_time: np.datetime64) -> CubeData:
     """Return the cube with everything removed that was not known at `issue_time`, the labels too.
 
-    Versions of events and interferograms that became available later are dropped, later values of daily groups are
-    NaN. Static layers stay, and so do daily maps that a cube keeps in tiles outside memory.
+    Versions of events and interferograms that became available later are dropped, and so are the days of daily groups
+    that had not begun; of those that had, values that became known later are NaN. Static layers stay, and so do daily
+    maps that a cube keeps in tiles outside memory.
     """
     groups: dict[str, xr.Dataset] = {}
     for name, group in cube.groups.items():
@@ -83,9 +84,10 @@ def without_future(cube: CubeData, issue_time: np.datetime64) -> CubeData:
             known = group["available_time"].values <= issue_time
             groups[name] = group.isel({str(group["available_time"].dims[0]): known})
         else:
-            known_values = group["available_time"] <= issue_time
-            values = {k: v.where(known_values) for k, v in group.items() if k != "available_time"}
-            groups[name] = group.assign(values)
+            begun = group if cube.tiles is not None else group.isel(time=group["time"].values < issue_time)
+            known_values = begun["available_time"] <= issue_time
+            values = {k: v.where(known_values) for k, v in begun.items() if k != "available_time"}
+            groups[name] = begun.assign(values)
     return replace(cube, groups=groups)
 
 
@@ -93,7 +95,7 @@ def refuse_future(
     name: str,
     forecast: Forecast,
     cube: CubeData,
-    issue_times: Sequence[np.datetime64],
+    blind: Mapping[np.datetime64, CubeData],
     relative: float = RELATIVE,
 ) -> float:
     """Refuse a forecaster whose forecast changes when the future is taken away; return the largest change seen.
@@ -106,8 +108,8 @@ def refuse_future(
         The forecaster as it is scored, with whatever it reads of the cube.
     cube : CubeData
         Longer than the issue times, or there is no future to take away.
-    issue_times : sequence of datetime64
-        When to look.
+    blind : mapping of issue time to CubeData
+        When to look, and the cube `without_future` then.
     relative : float
         Largest relative change of a rate that counts as rounding.
 
@@ -117,11 +119,10 @@ def refuse_future(
         Naming the forecaster, the issue time and the change.
     """
     worst = 0.0
-    for time in issue_times:
+    for time, past in blind.items():
         when = np.array([time], dtype="datetime64[ns]")
-        full = forecast(cube, when).values
-        blind = forecast(without_future(cube, when[0]), when).values
-        change = float(np.max(np.abs(full - blind) / np.maximum(np.abs(full), np.finfo(np.float64).tiny)))
+        full, known = forecast(cube, when).values, forecast(past, when).values
+        change = float(np.max(np.abs(full - known) / np.maximum(np.abs(full), np.finfo(np.float64).tiny)))
         if not change <= relative:
             raise LeakError(
                 f"forecaster {name!r} at {time}: a rate changes by {change:.3g} of itself when what became known "
@@ -162,9 +163,10 @@ def refuse_leaks(
     LeakError
         If a forecaster reads the future.
     """
-    changes = {name: refuse_future(name, f, cube, issue_times) for name, f in forecasts.items()}
+    blind = {time: without_future(cube, time) for time in issue_times}
+    changes = {name: refuse_future(name, f, cube, blind) for name, f in forecasts.items()}
     try:
-        refuse_future("reference with a leak", leaking(reference, LEAK_SHARE), cube, issue_times)
+        refuse_future("reference with a leak", leaking(reference, LEAK_SHARE), cube, blind)
         refused = False  # no event follows these issue times, or the control is blind
     except LeakError:
         refused = True

@@ -1,6 +1,7 @@
 """What a gain has to stand up to: consistency tests with their power, alarms and the label-shuffle control."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +85,7 @@ def court(
     config: ScoringConfig,
     models: Sequence[str],
     magnitudes: MagnitudeBins | None = None,
+    threads: int = 1,
 ) -> Court:
     """Try `models` on the same events and the same number of simulations.
 
@@ -95,6 +97,8 @@ def court(
         Which of the models; tests by simulation are not for every ablation.
     magnitudes : MagnitudeBins, optional
         Of the law that all models share.
+    threads : int
+        Rows are independent, each with random numbers of its own: the result does not depend on it.
 
     Raises
     ------
@@ -102,16 +106,19 @@ def court(
         As `scorecard`; or if a model is absent.
     """
     rows: dict[str, dict[int, CourtRow]] = {name: {} for name in models}
+    cases = []
     for horizon, model_rates in rates.items():
         table, observed = checked(model_rates, counts[horizon], horizon)
         for name in (*models, config.reference, config.long_term):
             if name not in table:
                 raise ValueError(f"horizon {horizon}: expected the model {name!r}, found {sorted(table)}")
         labels = sequences(counts[horizon], horizon, config)
-        for name in models:
-            rows[name][horizon] = _row(
-                table[name], table[config.reference], table[config.long_term], observed, labels, config
-            )
+        shared = (table[config.reference], table[config.long_term], observed, labels, config)
+        cases += [(name, horizon, (table[name], *shared)) for name in models]
+    with ThreadPoolExecutor(threads) as pool:
+        made = pool.map(lambda case: _row(*case[2]), cases)
+        for (name, horizon, _), row in zip(cases, made, strict=True):
+            rows[name][horizon] = row
     magnitude = None
     if magnitudes is not None and magnitudes.observed.any():
         draws = fixed_draws(int(magnitudes.observed.sum()), config.simulations, config.seed)

@@ -136,7 +136,7 @@ def simulate(source: Floats, rates: Floats, total: float, draws: Iterable[Draws]
     return np.asarray(np.concatenate(parts) - total)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _log_likelihoods(
     events: Counts, uniforms: Floats, cumulative: Floats, guide: Counts, log_rates: Floats
 ) -> Floats:

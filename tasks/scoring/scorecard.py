@@ -53,9 +53,11 @@ class ModelScore:
     equivalence : Equivalence
         Test that the gain lies within the configured margin of zero.
     low_sequences, high_sequences : float, nats per event
-        Interval from resampled earthquake sequences instead of blocks of windows.
+        Interval from resampled earthquake sequences instead of blocks of windows; NaN where they are too few.
     n_sequences : int
         Sequences that the events form.
+    effective_sequences : float
+        How many of equal size would tell as much.
     largest_sequence : float
         Share of the events that the largest of them holds.
     igpe_time, igpe_space : float, nats per event
@@ -87,6 +89,7 @@ class ModelScore:
     low_sequences: float
     high_sequences: float
     n_sequences: int
+    effective_sequences: float
     largest_sequence: float
     igpe_time: float
     igpe_space: float
@@ -203,10 +206,9 @@ def _score(
     block = max(1, math.ceil(config.block_days / horizon))
     blocks = block_draws(gain, block, config.bootstrap_draws, config.seed)
     low, high = interval(blocks, config.confidence)
-    sequences, n_sequences, largest = sequence_draws(
-        rates, reference, counts, labels, config.bootstrap_draws, config.seed
-    )
-    low_sequences, high_sequences = interval(sequences, config.confidence)
+    found = sequence_draws(rates, reference, counts, labels, config.bootstrap_draws, config.seed)
+    enough = found.effective >= config.min_sequences
+    low_sequences, high_sequences = interval(found.draws if enough else np.empty(0), config.confidence)
     edge = information_gain(reference, long_rates, counts).per_earthquake
     forecast = float(rates.sum())
     if dispersion is None:
@@ -228,8 +230,9 @@ def _score(
         equivalence=equivalence(blocks, config.equivalence_margin),
         low_sequences=low_sequences,
         high_sequences=high_sequences,
-        n_sequences=n_sequences,
-        largest_sequence=largest,
+        n_sequences=found.number,
+        effective_sequences=found.effective,
+        largest_sequence=found.largest,
         igpe_time=gain.per_earthquake - gain.space / n if n else math.nan,
         igpe_space=gain.space / n if n else math.nan,
         share_of_edge=1.0 + gain.per_earthquake / edge if edge > 0 else math.nan,

@@ -60,6 +60,11 @@ def test_a_period_without_events_gives_no_verdict_and_plain_json(world) -> None:
     assert json.loads(text)["rows"]["etas"]["7"]["shuffle"] is None
 
 
+def test_threads_change_nothing(world) -> None:
+    one, two = (court(*world, CONFIG, ["poisson", "etas"], threads=n).to_dict() for n in (1, 2))
+    assert one == two
+
+
 def test_a_model_that_is_not_there_is_named(world) -> None:
     with pytest.raises(ValueError, match="expected the model 'gated'"):
         court(*world, CONFIG, ["gated"])

@@ -52,12 +52,13 @@ def test_one_sequence_that_holds_the_gain_makes_the_interval_wide():
     reference = np.full(counts.shape, 0.01)
     lucky = reference.copy()
     lucky[100:110, 3, 3] *= 20
-    draws, number, largest = sequence_draws(
+    draws, number, effective, largest = sequence_draws(
         lucky, reference, counts, sequence_labels(counts, (1, 1, 1)), 2000, 0
     )
     low, high = interval(draws, 0.95)
     gain = information_gain(lucky, reference, counts).per_earthquake
     assert number > 20
+    assert 3.0 < effective < 5.0
     assert largest == pytest.approx(40 / counts.sum())
     assert low < 0.2 * gain < gain < high
 
@@ -78,8 +79,7 @@ def test_the_sequence_interval_covers_the_gain_of_all_worlds():
     truth = sum(g.per_window.sum() for g in gains) / sum(g.events.sum() for g in gains)
     hits, repeats = 0, 200
     for seed in range(repeats):
-        draws, _, _ = sequence_draws(*clustered_world(rng), 300, seed)
-        low, high = interval(draws, 0.9)
+        low, high = interval(sequence_draws(*clustered_world(rng), 300, seed).draws, 0.9)
         hits += low <= truth <= high
     assert 0.8 < hits / repeats < 0.96
 
@@ -92,8 +92,9 @@ def test_what_a_model_expects_of_a_sequence_comes_and_goes_with_it():
     clustering = steady.copy()
     clustering[25:31, 2, 2] = 30.0
     labels = sequence_labels(counts, (3, 1, 1))
-    draws, number, largest = sequence_draws(clustering, steady, counts, labels, 500, 0)
+    draws, number, effective, largest = sequence_draws(clustering, steady, counts, labels, 500, 0)
     assert (number, largest) == (3, 120 / 124)
+    assert effective == pytest.approx(124**2 / (120**2 + 2 * 2**2))
     # Where the swarm is not drawn, nobody is charged for having expected it: the models are the same there.
     assert draws.min() == pytest.approx(0.0, abs=1e-12)
     assert draws.max() == pytest.approx(np.log(300) - 6 * 29.9 / 120)
@@ -103,8 +104,10 @@ def test_fewer_than_two_sequences_give_no_interval():
     counts = np.zeros((5, 2, 2), int)
     counts[1:3, 0, 0] = 3
     ones = np.ones(counts.shape)
-    draws, number, largest = sequence_draws(ones, ones, counts, sequence_labels(counts, (1, 1, 1)), 100, 0)
-    assert (draws.size, number, largest) == (0, 1, 1.0)
+    draws, number, effective, largest = sequence_draws(
+        ones, ones, counts, sequence_labels(counts, (1, 1, 1)), 100, 0
+    )
+    assert (draws.size, number, effective, largest) == (0, 1, 1.0, 1.0)
     assert np.isnan(interval(draws, 0.9)).all()
 
 
