@@ -207,7 +207,7 @@ def careless_store() -> Iterator[Callable[[frozenset[str]], tuple[str, dict[str,
             handler = type("Handler", (_Careless,), {"enforced": enforced, "objects": {}})
             server = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), handler))
             stack.callback(server.shutdown)
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
             return f"http://127.0.0.1:{server.server_port}", handler.objects
 
         yield start

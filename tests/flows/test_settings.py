@@ -79,7 +79,7 @@ def test_a_running_server_is_used_and_a_dead_one_is_not(
     (tmp_path / "servers").mkdir()
     (tmp_path / "servers" / "servers.json").write_text(json.dumps({"prefect": url}))
     if alive:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     else:
         server.server_close()
     import os

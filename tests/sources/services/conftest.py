@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 import pytest
 
+# `serve_forever` looks so often whether it is to end; half a second, its default, is what most tests here take.
+CLOSES_WITHIN_S = 0.02
+
 
 class Request(NamedTuple):
     method: str
@@ -64,7 +67,7 @@ class Server:
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+        threading.Thread(target=self._http.serve_forever, args=(CLOSES_WITHIN_S,), daemon=True).start()
 
     def close(self) -> None:
         self._http.shutdown()
