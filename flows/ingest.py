@@ -4,6 +4,7 @@ import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
@@ -65,7 +66,7 @@ def _ask(
 ) -> IngestReport:
     """Read one source from the archive, or from where its service's payloads land; report what happened."""
     if archive is not None:
-        return _read(workspace, region, group, archive)
+        return _told(workspace, region, _read(workspace, region, group, archive), datetime.now(UTC))
     if mirrored is None:
         why = "no archive is given and the region file names no service for this source"
         return IngestReport(group=group, status="unavailable", messages=[why])
@@ -79,7 +80,18 @@ def _ask(
     report = _read(workspace, region, group, root)
     if failure and report.status == "empty":  # nothing landed yet, or nothing of the window
         return IngestReport(group=group, status="unavailable", messages=[failure])
-    return report.model_copy(update={"messages": [failure, *report.messages]}) if failure else report
+    if failure:
+        return report.model_copy(update={"messages": [failure, *report.messages]})
+    return _told(workspace, region, report, mirrored.result().asked_at)
+
+
+def _told(workspace: Workspace, region: Region, report: IngestReport, asked_at: datetime) -> IngestReport:
+    """Keep until when a catalog that answered has told what happened: to `asked_at`, or to the region's end."""
+    if report.group.startswith("catalog/") and report.status in ("stored", "unchanged"):
+        until = min(np.datetime64(asked_at.astimezone(UTC).replace(tzinfo=None), "ns"), region.window.end)
+        snapshot = ObservationStore(workspace.observations, region.store_name).note_asked(report.group, until)
+        return report.model_copy(update={"snapshot": snapshot})
+    return report
 
 
 def _reason(state: State) -> str:
@@ -149,7 +161,12 @@ def _replay(
     store = ObservationStore(workspace.observations, region.store_name)
     get_run_logger().info("%d days, %d snapshots", replayed.days, replayed.commits)
     return [
-        IngestReport(group=group, status="stored", snapshot=replayed.snapshot) for group in store.groups()
+        IngestReport(
+            group=group,
+            status="stored" if group in replayed.changed else "unchanged",
+            snapshot=replayed.snapshot,
+        )
+        for group in store.groups()
     ] + [IngestReport(group="replay", status="invalid", messages=[line]) for line in replayed.left_out]
 
 

@@ -47,6 +47,7 @@ class StoredCatalog(BaseModel):
 
     snapshot: str
     versions: xr.Dataset
+    told_until: np.datetime64 = Field(description="until when it tells what happened; later is no quiet time")
 
 
 def read_catalog(workspace: Workspace, region: Region) -> StoredCatalog:
@@ -66,7 +67,9 @@ def read_catalog(workspace: Workspace, region: Region) -> StoredCatalog:
         )
     found = {g.removeprefix(_CATALOGS): store.read(g, snapshot) for g in groups}
     merged, _ = merge_catalogs({name: c for name, c in found.items() if c is not None}, region)
-    return StoredCatalog(snapshot=str(snapshot), versions=merged)
+    asked = store.asked_until(snapshot)
+    told = region.window.end if asked is None else min(asked, region.window.end)
+    return StoredCatalog(snapshot=str(snapshot), versions=merged, told_until=told)
 
 
 def fitted_model(workspace: Workspace, region: Region, versions: xr.Dataset) -> tuple[AftershockModel, str]:
@@ -217,7 +220,8 @@ def issue_aftershock_forecast(
         If nothing was ingested.
     """
     catalog = read_catalog(workspace, region)
-    end = min(np.datetime64(datetime.now(UTC).replace(tzinfo=None), "ns"), np.datetime64(region.end, "ns"))
+    # Since the catalog was asked last nothing is known: a forecast of now would take that time for quiet.
+    end = min(np.datetime64(datetime.now(UTC).replace(tzinfo=None), "ns"), catalog.told_until)
     issue = end if issue_time == "latest" else np.datetime64(issue_time, "ns")
     asked = event_asked(catalog.versions, region, event_id, issue)
     folder = new_folder(workspace, f"{region.name}-{asked}")

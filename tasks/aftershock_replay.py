@@ -54,7 +54,7 @@ def replay_aftershock_forecasts(
 ) -> ReplayReport:
     """Issue the forecasts of an event at so many hours after it, as known then, and score them against what came.
 
-    Windows that reach over the end of the region's period are not scored.
+    Windows that reach beyond what the catalog tells are not scored.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def replay_aftershock_forecasts(
         If there is no such event.
     """
     catalog = read_catalog(workspace, region)
-    end = np.datetime64(region.end, "ns")
+    end = catalog.told_until
     asked = event_asked(catalog.versions, region, event_id, end)
     truth = known_at(catalog.versions, end)
     trigger = sequence_at(truth, region, asked, end)

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from tasks.cubes.clock import known_part
 from tasks.cubes.cluster import dask_cluster
 from tasks.cubes.proof import Proof
 from tasks.cubes.shares import observed_share
@@ -28,9 +29,13 @@ class CubeReport(Kept):
 
 @stage("align-cube", run_name="align-{region.name}")
 def align_cube(workspace: Workspace, region: Region, observations: str) -> CubeReport:
-    """Bring the cube of `region` up to the snapshot `observations`; return its reference."""
+    """Bring the cube of `region` up to the snapshot `observations`; return its reference.
+
+    It ends with the last whole day that the catalogs tell of, or where the region file says, if that is earlier.
+    """
     store = ObservationStore(workspace.observations, region.store_name)
     cubes = CubeStore(workspace.cubes, region.store_name)
+    region = known_part(region, store.asked_until(observations))
     proof = Proof(region, reader(store, observations))
     with (
         dask_cluster(workspace.dask_address, workspace.threads) as client,

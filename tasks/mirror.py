@@ -21,6 +21,7 @@ class Mirrored(BaseModel):
     """What a service's ledger says after it was asked."""
 
     root: str = Field(description="landing folder, which the source's reader is called with")
+    asked_at: datetime = Field(description="when asking began: the answers tell what happened until then")
     counts: dict[str, int] = Field(description="requests by state: got, empty, failed, asked")
 
 
@@ -65,7 +66,8 @@ def mirror_source(workspace: Workspace, region: Region, group: str) -> Mirrored:
     config = next(s for s in region.sources if s.group == group)
     if config.service is None:
         raise SourceUnavailable(f"source {group}: expected a service in its region file, found none")
-    now = np.datetime64(datetime.now(UTC).replace(tzinfo=None), "ns")
+    asked_at = datetime.now(UTC)
+    now = np.datetime64(asked_at.replace(tzinfo=None), "ns")
     window = window_of(region, config)
     root = landing_of(workspace, region, group)
     landing = Landing(root, config.path)
@@ -80,4 +82,4 @@ def mirror_source(workspace: Workspace, region: Region, group: str) -> Mirrored:
             now=now,
         )
     )
-    return Mirrored(root=str(root), counts=landing.ledger.counts())
+    return Mirrored(root=str(root), asked_at=asked_at, counts=landing.ledger.counts())

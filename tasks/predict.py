@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from fusion_models.bundle import load_bundle
 from fusion_models.data.asof import as_of
+from fusion_models.data.cube import CubeData
 from fusion_models.forecaster import Forecaster, NetworkForecaster
 from tasks.align import CubeReport
 from tasks.cubes.forecasts import ForecastExists, ForecastManifest, write_forecast
@@ -32,12 +33,14 @@ class Issued(BaseModel):
     sentence: str = Field(description="what it says, in words")
 
 
-def _issue_time(region: Region, issue_date: str) -> np.datetime64:
-    latest = np.datetime64(region.end, "ns")
+def _issue_time(cube: CubeData, region: Region, issue_date: str) -> np.datetime64:
+    days = cube.groups["labels"]["time"].values
+    latest = days[-1] + np.timedelta64(1, "D")
     issue = latest if issue_date == "latest" else np.datetime64(issue_date, "ns")
-    if not np.datetime64(region.start, "ns") < issue <= latest:
+    if not days[0] < issue <= latest:
         raise ValueError(
-            f"cube {region.name!r} covers {region.start} to {region.end}, a forecast for {issue_date} lies outside; "
+            f"cube {region.name!r} covers {str(days[0])[:10]} to {str(latest)[:10]}, "
+            f"a forecast for {issue_date} lies outside; "
             "choose a day in between"
         )
     return issue
@@ -54,10 +57,11 @@ def _sentence(rates: xr.DataArray, model: str, magnitude: float) -> str:
 @task(name="issue-forecast", task_run_name="issue-forecast-{region.name}-{issue_date}")
 def issue_forecast(workspace: Workspace, region: Region, issue_date: str) -> Issued:
     """Forecast with the champion, ETAS where there is none, and store it with the baselines beside it."""
-    issue = _issue_time(region, issue_date)
     serving = Serving.load(workspace, region)
     ref = CubeReport.load(workspace, region).ref
-    view = as_of(load_cube(ref, region, memory_bytes=workspace.memory_bytes), issue)
+    cube = load_cube(ref, region, memory_bytes=workspace.memory_bytes)
+    issue = _issue_time(cube, region, issue_date)
+    view = as_of(cube, issue)
     challenger = Path(serving.trained.bundles[serving.challenger])
     baselines = Baselines.load(challenger / BASELINES, region)
     forecasters: dict[str, Forecaster] = {f.name: f for f in baselines}

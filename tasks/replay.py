@@ -25,6 +25,7 @@ class Replayed(BaseModel):
     days: int = Field(description="midnights walked")
     commits: int = Field(description="snapshots that it made")
     snapshot: str = Field(description="the last one")
+    changed: list[str] = Field(description="groups of the store to which something was added")
     left_out: list[str] = Field(description="one line per source that could not be read")
 
 
@@ -46,15 +47,29 @@ def replay_archive(workspace: Workspace, region: Region, archive: str, start: st
     store = ObservationStore(workspace.observations, region.store_name)
     midnights = np.arange(np.datetime64(start, "D") + 1, np.datetime64(end, "D") + 1).astype("datetime64[ns]")
     commits, snapshot = 0, store.snapshot()
+    changed: set[str] = set()
     with progress(f"replay {region.name}", len(midnights), "day") as told:
         for midnight in told.over(midnights, lambda m: str(m)[:10]):
             before = None if midnight == midnights[0] else midnight - DAY
             for group, dataset in known.items():
                 new = arrivals(dataset, before, midnight)
+                asked = midnight if group.startswith("catalog/") else None
                 if new is not None:
-                    latest = store.write(group, new)
-                    commits, snapshot = commits + (latest != snapshot), latest
-    return Replayed(days=len(midnights), commits=commits, snapshot=str(snapshot), left_out=left_out)
+                    latest = store.write(group, new, asked=asked)
+                elif asked is not None and store.has(group):
+                    latest = store.note_asked(group, asked)  # a day without news is known to be one
+                else:
+                    continue
+                if latest != snapshot:
+                    commits, snapshot = commits + 1, latest
+                    changed.update({group} if new is not None else ())
+    return Replayed(
+        days=len(midnights),
+        commits=commits,
+        snapshot=str(snapshot),
+        changed=sorted(changed),
+        left_out=left_out,
+    )
 
 
 def _read_all(region: Region, archive: Path) -> tuple[dict[str, xr.Dataset], list[str]]:

@@ -1,5 +1,6 @@
 """The two clocks of a cube: days, and the moments at which values became known."""
 
+from datetime import date
 from typing import Final
 
 import numpy as np
@@ -17,6 +18,28 @@ def day_axis(region: Region) -> Times:
     """Return the midnights of the cube's period, (time,) datetime64[ns]."""
     start, end = region.window
     return np.arange(start.astype("datetime64[D]"), end.astype("datetime64[D]")).astype("datetime64[ns]")
+
+
+def known_part(region: Region, asked_until: np.datetime64 | None) -> Region:
+    """Return `region` with its end at the last midnight up to which its catalogs tell what happened.
+
+    Days after it are no quiet days; a cube does not have them. `asked_until` is that of the observation store
+    (`ObservationStore.asked_until`), None where it is not kept: the end is then the region file's.
+
+    Raises
+    ------
+    ValueError
+        If the catalogs tell of no whole day of the region's period.
+    """
+    if asked_until is None:
+        return region
+    end = min(asked_until.astype("datetime64[D]").astype(date), region.end)
+    if end <= region.start:
+        raise ValueError(
+            f"region {region.name!r} starts {region.start}: its catalogs tell what happened until {asked_until}, "
+            "which is no whole day of it"
+        )
+    return region.model_copy(update={"end": end})
 
 
 def day_number(times: NDArray[np.generic], days: Times) -> NDArray[np.int64]:

@@ -1,11 +1,12 @@
 """The observations of a region: what providers answered, in all its versions, nothing ever overwritten."""
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import icechunk
 import numpy as np
 import xarray as xr
+import zarr
 
 from tasks.cubes.append import in_order, row_dimension, sorted_unique
 from tasks.cubes.changes import first_changes
@@ -15,9 +16,10 @@ from tasks.cubes.layout import REVISIONS, canonical, put_group
 from tasks.cubes.repository import Repository, groups_of, in_chunks, open_group
 from tasks.cubes.revisions import REVISION, as_known, events_in_force
 from tasks.cubes.zones import rows_between
-from tasks.regions import TimeWindow
 
 _CATALOGS: Final = "catalog/"
+# Attribute of the root group: until when each source was asked, by name of its group.
+_ASKED: Final = "asked_until"
 
 
 class ObservationStore:
@@ -38,8 +40,8 @@ class ObservationStore:
         self,
         group: str,
         dataset: xr.Dataset,
-        window: TimeWindow | None = None,
         *,
+        asked: np.datetime64 | None = None,
         is_damaged: bool = False,
         timeout_s: float = 60.0,
     ) -> str:
@@ -48,8 +50,8 @@ class ObservationStore:
         Rows join by key (see `GrowingGroup.join`), at the price of the answer: new rows are appended, late ones
         change their own chunks. Of a value that comes in versions (one with `available_time`; events have them as rows)
         all are kept, told apart by that time, in whatever order they arrive. The same answer twice commits nothing
-        and returns the same id; the old snapshots stay readable. `window` only goes into the commit's message: rows of
-        a window that the provider no longer sends stay. `is_damaged` says that some payloads could not be read: a
+        and returns the same id; the old snapshots stay readable. Rows that the provider no longer sends stay. `asked`
+        is kept with them, see `note_asked`. `is_damaged` says that some payloads could not be read: a
         record that lacks a channel for it does not replace a stored whole one.
 
         Raises
@@ -59,29 +61,63 @@ class ObservationStore:
         StoreBusy, StoreFull
             See `Repository.writing`; in both cases the store is as it was before.
         """
-        period = f" {window.start}..{window.end}" if window is not None else ""
         dim = row_dimension(dataset)
         answer = canonical(dataset)
         if dim is not None:
             answer = sorted_unique(answer, dim).load()
 
         def apply(session: icechunk.Session) -> None:
-            if dim is None:
-                stored = open_group(session.store, group)
-                if stored is None or not in_chunks(stored).compute().identical(answer.load()):
-                    put_group(session, group, answer)
-                return
-            growing = GrowingGroup.open(session, group, dim)
-            if growing is None:
-                GrowingGroup.create(session, group, dim, answer)
-                return
-            try:
-                growing.join(answer, is_damaged=is_damaged)
-            except ValueError as error:
-                raise ValueError(f"{self._repository.path}, group {group!r}: {error}") from error
+            self._put(session, group, dim, answer, is_damaged=is_damaged)
+            if asked is not None:
+                _note(session, group, asked)
 
-        self._repository.change(f"{group}{period}", apply, timeout_s)
-        return str(self.snapshot())
+        return self._repository.change(group, apply, timeout_s)
+
+    def note_asked(self, group: str, until: np.datetime64, *, timeout_s: float = 60.0) -> str:
+        """Keep that the provider of `group` has told all that it knew up to `until`; return the snapshot id.
+
+        Events alone do not tell a quiet week from one of which nobody asked. An earlier moment than the one that is
+        kept changes nothing.
+
+        Raises
+        ------
+        StoreBusy, StoreFull
+            See `Repository.writing`.
+        """
+        return self._repository.change(
+            f"asked {group}", lambda session: _note(session, group, until), timeout_s
+        )
+
+    def asked_until(self, snapshot: str | None = None) -> np.datetime64 | None:
+        """Return until when the catalogs tell what happened, at `snapshot` (default: newest); None if it is not kept.
+
+        That of the catalog that was asked last: slower ones correct what it told.
+
+        Raises
+        ------
+        UnknownSnapshot
+            If the store holds no such snapshot.
+        """
+        store = self._repository.reader_if_any(snapshot)
+        asked = {} if store is None else _asked(zarr.open_group(store, mode="r"))
+        return max((moment for name, moment in asked.items() if name.startswith(_CATALOGS)), default=None)
+
+    def _put(
+        self, session: icechunk.Session, group: str, dim: str | None, answer: xr.Dataset, *, is_damaged: bool
+    ) -> None:
+        if dim is None:
+            stored = open_group(session.store, group)
+            if stored is None or not in_chunks(stored).compute().identical(answer.load()):
+                put_group(session, group, answer)
+            return
+        growing = GrowingGroup.open(session, group, dim)
+        if growing is None:
+            GrowingGroup.create(session, group, dim, answer)
+            return
+        try:
+            growing.join(answer, is_damaged=is_damaged)
+        except ValueError as error:
+            raise ValueError(f"{self._repository.path}, group {group!r}: {error}") from error
 
     def has(self, group: str) -> bool:
         """Tell whether anything is stored in `group`, without reading any of it."""
@@ -178,6 +214,19 @@ class ObservationStore:
     def history(self) -> list[tuple[str, str]]:
         """Return (snapshot id, message), newest first."""
         return self._repository.history()
+
+
+def _note(session: icechunk.Session, group: str, until: np.datetime64) -> None:
+    root = zarr.open_group(session.store, mode="a")
+    asked = _asked(root)
+    if group not in asked or asked[group] < until:
+        told = asked | {group: until}
+        root.attrs[_ASKED] = {name: str(moment.astype("datetime64[s]")) for name, moment in told.items()}
+
+
+def _asked(root: zarr.Group) -> dict[str, np.datetime64]:
+    kept: Any = root.attrs.get(_ASKED, {})
+    return {name: np.datetime64(moment, "ns") for name, moment in kept.items()}
 
 
 def _revisions(

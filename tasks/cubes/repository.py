@@ -124,8 +124,10 @@ class Repository:
         store = self.reader_if_any(snapshot)
         return None if store is None else open_group(store, group)
 
-    def change(self, message: str, apply: Callable[[icechunk.Session], None], timeout_s: float) -> None:
+    def change(self, message: str, apply: Callable[[icechunk.Session], None], timeout_s: float) -> str:
         """Commit what `apply` does to a session; do it again to the newer state if another writer was first.
+
+        Return the id of the snapshot that this call made, or found if it changed nothing: not that of the next writer.
 
         Raises
         ------
@@ -140,7 +142,7 @@ class Repository:
                     apply(session)
             except ConflictError:
                 continue
-            return
+            return str(session.snapshot_id)
         raise StoreBusy(f"{self.path}: other writers were first {_ATTEMPTS} times; start again later")
 
     @contextmanager

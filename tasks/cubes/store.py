@@ -107,8 +107,8 @@ class CubeStore:
             if check is not None:
                 check(groups_in(session))
 
-        self._repository.change(message, apply, timeout_s)
-        return CubeRef(uri=str(self.root), region=self.region, snapshot=str(self._repository.snapshot()))
+        snapshot = self._repository.change(message, apply, timeout_s)
+        return CubeRef(uri=str(self.root), region=self.region, snapshot=snapshot)
 
     def latest(self) -> CubeRef | None:
         """Return the newest cube; None if none was written."""

@@ -64,8 +64,7 @@ def stream_cube(
         if before == {name: _content(session, name) for name in groups}:
             session.discard_changes()
 
-    repository.change(message, apply, timeout_s)
-    return CubeRef(uri=str(root), region=region, snapshot=str(repository.snapshot()))
+    return CubeRef(uri=str(root), region=region, snapshot=repository.change(message, apply, timeout_s))
 
 
 def stream_groups(session: icechunk.Session, groups: Mapping[str, xr.Dataset]) -> None:

@@ -120,7 +120,7 @@ def weather_tail(
         If the cube has no weather yet, or of another number of sources.
     """
     if "weather" not in stored:
-        raise TailDoesNotFit("expected a cube with weather, found none")
+        return _none_yet(region, read, "weather")
     # A value at midnight is of the day before.
     day = max(0, _day(region, first - np.timedelta64(1, "ns")))
     block = day - day % anomalies.BLOCK_DAYS
@@ -145,7 +145,7 @@ def waveform_tail(
         If a station is new or elsewhere.
     """
     if "waveform" not in stored:
-        raise TailDoesNotFit("expected a cube with waveforms, found none")
+        return _none_yet(region, read, "waveform")
     before = stored["waveform"]
     day = max(0, _day(region, first))
     tail = _from_day(region, day)
@@ -184,7 +184,7 @@ def insar_tail(
         If the cube has no pairs yet.
     """
     if "insar" not in stored:
-        raise TailDoesNotFit("expected a cube with interferograms, found none")
+        return _none_yet(region, read, "insar")
     before = stored["insar"]
     end = before["time"].values
     changed = np.zeros(end.size, dtype=bool) if first is None else end >= first
@@ -224,6 +224,19 @@ def insar_tail(
     if "los_rate_gnss" in before:
         pairs = with_gnss_rates(pairs, _positions_for(pairs, stored["gnss"], gnss), region)
     return {"insar": (start, pairs)}
+
+
+def _none_yet(region: Region, read: ReadSince, modality: str) -> dict[str, Tail | None]:
+    """Return no ends: a modality that the cube lacks because its sources have given nothing so far.
+
+    Raises
+    ------
+    TailDoesNotFit
+        If there are observations by now.
+    """
+    if _sources(region, read, modality):
+        raise TailDoesNotFit(f"expected a cube with {modality}, found none")
+    return {}
 
 
 def _late_events(catalog: xr.Dataset, start: np.datetime64) -> xr.Dataset:

@@ -135,7 +135,11 @@ class Service(_Frozen):
     kind: ServiceKind = Field(description="module in tasks/sources/services/ that knows the protocol")
     urls: tuple[str, ...] = Field(min_length=1, description="base URLs, in order of preference")
     requests_per_second: float = Field(default=2.0, gt=0, description="what the provider may be asked")
-    timeout_s: float = Field(default=30.0, gt=0, description="patience with one answer, seconds")
+    timeout_s: float = Field(default=30.0, gt=0, description="patience with silence, seconds")
+    slowest_bytes_per_s: float = Field(
+        default=1000.0, ge=0, description="a body that comes more slowly, after that patience, is broken off"
+    )
+    largest_bytes: int = Field(default=16 << 30, gt=0, description="a larger body is refused")
     credential: str = Field(
         default="",
         description="name of the environment variable or Prefect secret with the token, never the token",
@@ -160,6 +164,11 @@ class Service(_Frozen):
             raise PydanticCustomError(
                 _SECRET,
                 "an address must not hold user or password; name them with credential and credential_scheme",
+            )
+        if any(urlsplit(url).query or urlsplit(url).fragment for url in urls):
+            raise PydanticCustomError(
+                _SECRET,
+                "an address must not hold a query; a key travels with credential and credential_header",
             )
         return urls
 

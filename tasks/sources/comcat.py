@@ -1,7 +1,9 @@
 """ComCat CSV listings of the U.S. Geological Survey."""
 
+import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tasks.regions import Region, SourceConfig, TimeWindow
@@ -20,6 +22,7 @@ from tasks.sources.payloads import list_payloads, read_csv, read_each
 _COLUMNS = ["time", "latitude", "longitude", "depth", "mag", "magType", "id", "updated", "type", "magError"]
 _TYPES = {"earthquake": "earthquake", "quarry blast": "quarry_blast"}
 _PROMPT = pd.Timedelta(days=1)
+_STAMP = re.compile(r"_(\d{8})T(\d{6})\.csv")
 
 
 def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) -> Fetched:
@@ -29,29 +32,33 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     told apart by `updated`. A row whose optional column `status` says `deleted` withdraws its event (type `other`).
     Option `availability`:
 
-    - `delay` (default): the latest version of each event, taken as known `publication_delay_minutes` (default 5) after
-      its origin, although its values were revised later (vintage "reconstructed");
+    - `delay` (default without a live service): the latest version of each event, taken as known
+      `publication_delay_minutes` (default 5) after its origin, although its values were revised later (vintage
+      "reconstructed");
     - `updated`: every version, known when it was written (vintage "as issued"). This never looks ahead but, where files
       were asked for years later, knows nothing in the days after a mainshock;
-    - `versions`: every version, known when it was written, but the first known after the delay where it was written
-      more than a day after the origin, for then the real first one was not seen (vintage "reconstructed" if so
-      anywhere).
+    - `versions` (default with one: its landing keeps what was told before, so history stays): every version, known
+      when it was written, but the first known after the delay where the real first one was not seen (vintage
+      "reconstructed" if so anywhere). It was seen if its file was asked for within a day of the origin, as the file's
+      name tells, or if it was written within a day and later versions are there as well.
 
     Raises
     ------
     SourceUnavailable, SourceDataInvalid, SourceEmpty
         As the contract says.
     """
-    availability = choice_option(config, "availability", ("delay", "updated", "versions"))
+    choices = ("delay", "updated", "versions") if config.service is None else ("versions", "delay", "updated")
+    availability = choice_option(config, "availability", choices)
     complaints: list[SourceDataInvalid] = []
 
     def read(path: Path) -> pd.DataFrame:
         events, wrong = _parse(path)
         complaints.extend(wrong)
-        return events
+        return events.assign(asked=_asked(path))
 
     tables, invalid = read_each(list_payloads(config, root, "*.csv", "*.csv.xz"), read)
     events = pd.concat(tables, ignore_index=True)
+    asked = events.pop("asked").groupby(events["event_id"]).min()
     events, repeated = drop_repeated(events, root / config.path, key=("event_id", "available_time"))
     unstamped = events["available_time"].isna()
     if availability != "delay" and unstamped.any():
@@ -71,8 +78,10 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
         latest = ~events.duplicated("event_id", keep="last")
         events, known, is_modelled = events.loc[latest], known.loc[latest], is_modelled.loc[latest]
     elif availability == "versions":
-        late = ~(events["available_time"] - events["origin_time"] <= _PROMPT)
-        is_modelled = late & ~events.duplicated("event_id", keep="first")
+        was_asked = events["event_id"].map(asked) - events["origin_time"] <= _PROMPT
+        was_written = events["available_time"] - events["origin_time"] <= _PROMPT
+        was_seen = was_asked | (was_written & events.duplicated("event_id", keep=False))
+        is_modelled = ~was_seen & ~events.duplicated("event_id", keep="first")
     events["available_time"] = events["available_time"].mask(is_modelled, known)
     dataset = catalog_dataset(
         events,
@@ -84,6 +93,15 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
         vintage="reconstructed" if is_modelled.any() else "as issued",
     )
     return Fetched(dataset, tuple(invalid + complaints + repeated))
+
+
+def _asked(path: Path) -> np.datetime64:
+    """Return when a live service was asked for this file, NaT if its name does not say."""
+    stamp = _STAMP.search(path.name)
+    if stamp is None:
+        return np.datetime64("NaT", "ns")
+    day, time = stamp.groups()
+    return np.datetime64(f"{day[:4]}-{day[4:6]}-{day[6:]}T{time[:2]}:{time[2:4]}:{time[4:]}", "ns")
 
 
 def _parse(path: Path) -> tuple[pd.DataFrame, list[SourceDataInvalid]]:

@@ -14,6 +14,7 @@ from fusion_models.data.asof import LeakError
 from tasks.align import CubeReport, align_cube
 from tasks.cubes import tails, update
 from tasks.cubes.build import build_groups
+from tasks.cubes.clock import known_part
 from tasks.cubes.gnss import clean_gnss
 from tasks.cubes.housekeeping import expire
 from tasks.cubes.repository import Repository
@@ -263,3 +264,22 @@ def test_an_end_that_cannot_be_written_makes_the_cube_whole(
         report = align(small, region, after)
     assert why in caplog.text
     assert set(open_cube(report.ref)) > {"labels", "gnss"}
+
+
+def test_a_cube_ends_with_the_last_day_that_its_catalogs_tell_of(
+    region: Region, few: Observations, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ahead = region.model_copy(update={"end": region.end + timedelta(days=200)})
+    workspace = workspace_in(tmp_path / "home")
+    ingest(workspace, ahead, few)
+    told = np.datetime64(region.end, "ns") - 20 * DAY
+    store = store_of(workspace, ahead)
+    first = align(workspace, ahead, store.note_asked("catalog/scedc", told + DAY // 2))
+    # Another ask without news: the days up to it are known to be quiet, and the cube grows by them.
+    with caplog.at_level("INFO", "tasks.cubes.update"):
+        second = align(workspace, ahead, store.note_asked("catalog/scedc", told + 7 * DAY))
+    assert "built whole" not in caplog.text
+    ends = [open_cube(report.ref)["labels"]["time"].values[-1] + DAY for report in (first, second)]
+    assert ends == [told, told + 7 * DAY]
+    with pytest.raises(ValueError, match="which is no whole day of it"):
+        known_part(ahead, np.datetime64(ahead.start, "ns") + DAY // 2)

@@ -6,13 +6,17 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import icechunk
 import numpy as np
 import pytest
 import xarray as xr
 from filelock import FileLock
 
+from tasks.cubes.repository import Repository
 from tasks.cubes.store import ObservationStore, StoreBusy, UnknownSnapshot
 
 Observations = dict[str, xr.Dataset]
@@ -239,3 +243,42 @@ def test_a_record_that_lost_a_channel_to_a_damaged_file_does_not_replace_the_who
     assert old is not None
     assert int((revised["quality_flag"] == 1).sum()) == 1
     assert old.load().equals(whole.isel(record=slice(0, 10)))
+
+
+def test_until_when_the_catalogs_were_asked_is_kept_with_each_snapshot(
+    store: ObservationStore, observations: Observations
+) -> None:
+    assert store.asked_until() is None
+    group = next(name for name in observations if name.startswith("catalog/"))
+    first = store.write(group, observations[group])
+    assert store.asked_until() is None
+    second = store.note_asked(group, np.datetime64("2017-06-01T05:00", "ns"))
+    assert store.note_asked(group, np.datetime64("2017-05-01", "ns")) == second, (
+        "an earlier time changes nothing"
+    )
+    third = store.write(group, observations[group], asked=np.datetime64("2017-06-02", "ns"))
+    store.note_asked("gnss/daily", np.datetime64("2018-01-01", "ns"))
+    assert store.asked_until(first) is None
+    assert store.asked_until(second) == np.datetime64("2017-06-01T05:00")
+    assert store.asked_until() == store.asked_until(third) == np.datetime64("2017-06-02")
+    assert store.changes(first) == {}, "the rows are the same"
+
+
+def test_a_writer_is_given_its_own_snapshot_though_another_follows_at_once(
+    tmp_path: Path, observations: Observations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (ObservationStore(tmp_path, "tiny") for _ in range(2))
+    one, other = sorted(observations)[:2]
+    writing = Repository.writing
+
+    @contextmanager
+    def overtaken(self: Repository, message: str, timeout_s: float) -> Iterator[icechunk.Session]:
+        with writing(self, message, timeout_s) as session:
+            yield session
+        if message == one:
+            second.write(other, observations[other])
+
+    monkeypatch.setattr(Repository, "writing", overtaken)
+    snapshot = first.write(one, observations[one])
+    assert dict(first.history())[snapshot] == one
+    assert first.snapshot() != snapshot

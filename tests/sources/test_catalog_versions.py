@@ -60,6 +60,16 @@ def test_a_first_version_that_was_seen_too_late_is_known_after_the_delay(tmp_pat
     ]
 
 
+def test_a_version_that_was_asked_for_at_once_is_known_when_it_was_written(tmp_path, fetch):
+    write(tmp_path, [FIRST], [LATE])
+    archived = fetch("catalog", "comcat", "c", availability="versions").dataset
+    assert [known for *_, known in rows(archived)] == ["2019-09-01T10:05:00", "2019-09-02T00:05:00"]
+    for k, asked in enumerate(("20190901T120000", "20191102T000000")):
+        (tmp_path / "c" / f"{k}.csv").rename(tmp_path / "c" / f"20190901T000000_20191001T000000_{asked}.csv")
+    watched = fetch("catalog", "comcat", "c", availability="versions").dataset
+    assert [known for *_, known in rows(watched)] == ["2019-09-01T10:03:00", "2019-09-02T00:05:00"]
+
+
 def test_a_row_without_its_moment_is_named_and_left_out(tmp_path, fetch):
     write(tmp_path, [FIRST, LATE])
     path = tmp_path / "c" / "0.csv"

@@ -9,7 +9,6 @@ list of patterns of file names, default NetCDF and look vectors).
 
 import hashlib
 import logging
-import os
 from collections.abc import Iterator
 from datetime import UTC
 from fnmatch import fnmatchcase
@@ -157,33 +156,31 @@ def _bring(ask: Ask, granule: _Granule, name: str, urls: list[str]) -> None:
 
     def take(url: str) -> bool:
         entry = ask.landing.download(
-            ask.http, key, url, name, magic=_MAGIC.get(PurePosixPath(name).suffix, ()), refresh=True, now=now
+            ask.http,
+            key,
+            url,
+            name,
+            magic=_MAGIC.get(PurePosixPath(name).suffix, ()),
+            check=lambda path: _refuse_other(path, name, granule),
+            modified=granule.revised,
+            refresh=True,
+            now=now,
         )
-        if entry.state != "got":
-            return False
-        path = ask.landing.path(name)
-        complaint = _wrong(path, granule)
-        if complaint is not None:
-            path.unlink()
-            ask.landing.ledger.put(entry._replace(state="failed", message=str(complaint)))
-            raise complaint
-        os.utime(path, (granule.revised.timestamp(),) * 2)
-        return True
+        return entry.state == "got"
 
     any_of(urls, take)
 
 
-def _wrong(path: Path, granule: _Granule) -> SourceDataInvalid | None:
-    """Return the complaint about a file whose checksum is not the catalogue's; None if it is, or none is given."""
+def _refuse_other(path: Path, name: str, granule: _Granule) -> None:
+    """Raise SourceDataInvalid if the file `name`, at `path`, has another checksum than the catalogue says, if it does."""
     for archived in granule.archived:
         algorithm = _ALGORITHMS.get(archived.Checksum.Algorithm) if archived.Checksum else None
-        if archived.Name != path.name or archived.Checksum is None or algorithm is None:
+        if archived.Name != name or archived.Checksum is None or algorithm is None:
             continue
         with path.open("rb") as file:
             found = hashlib.file_digest(file, algorithm).hexdigest()
         if found != archived.Checksum.Value.lower():
-            return SourceDataInvalid(path, f"{archived.Checksum.Algorithm} {archived.Checksum.Value}", found)
-    return None
+            raise SourceDataInvalid(name, f"{archived.Checksum.Algorithm} {archived.Checksum.Value}", found)
 
 
 def _list(ask: Ask, option: str) -> list[str]:

@@ -12,6 +12,7 @@ pause between questions, default 30), `preliminary_days` and `final_days` (see `
 import logging
 import re
 import time
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -185,20 +186,23 @@ def _job(ask: Ask, piece: Piece) -> str:
 def _bring(ask: Ask, piece: Piece, job: str) -> None:
     ledger = ask.landing.ledger
     result = asset(ask.http, ask.service.urls[0], job)
-    entry = ask.landing.download(
-        ask.http, piece.key, result.url, piece.name, magic=NETCDF_OR_ZIP, now=wall_time(ask.now), refresh=True
+    shown = ask.http.shown(result.url)
+
+    def check(path: Path) -> None:
+        if path.stat().st_size != result.size:
+            raise SourceDataInvalid(shown, f"{result.size} bytes as announced", f"{path.stat().st_size}")
+
+    ask.landing.download(
+        ask.http,
+        piece.key,
+        result.url,
+        piece.name,
+        magic=NETCDF_OR_ZIP,
+        check=check,
+        absent=JobLost(f"{shown}: the result of job {job} is gone; ask again"),
+        refresh=True,
+        now=wall_time(ask.now),
     )
-    problem: SourceError | None = None
-    if entry.state == "empty":
-        problem = JobLost(f"{ask.http.shown(result.url)}: the result of job {job} is gone; ask again")
-    elif entry.size != result.size:
-        ask.landing.path(piece.name).unlink(missing_ok=True)
-        problem = SourceDataInvalid(
-            ask.http.shown(result.url), f"{result.size} bytes as announced", f"{entry.size}"
-        )
-    if problem is not None:
-        ledger.put(entry._replace(state="failed", message=str(problem)))
-        raise problem
     finished = ledger.get(piece.job_key)
     if finished is not None:
         ledger.put(finished._replace(state="empty"))

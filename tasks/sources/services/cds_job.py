@@ -1,12 +1,12 @@
 """The Climate Data Store's processing API: submit a request, ask for its job's state, find the result."""
 
+import json
 import re
 from typing import Final, NamedTuple, cast
 from urllib.parse import quote, urljoin
 
-from requests import Response
-
 from tasks.sources.contract import SourceDataInvalid, SourceDenied, SourceUnavailable
+from tasks.sources.services.bodies import Answer
 from tasks.sources.services.http import Http
 
 _RETRIEVE: Final = "retrieve/v1"
@@ -104,9 +104,9 @@ def _root(base: str) -> str:
     return f"{base.rstrip('/')}/{_RETRIEVE}"
 
 
-def _json(http: Http, url: str, answer: Response) -> dict[str, object]:
+def _json(http: Http, url: str, answer: Answer) -> dict[str, object]:
     try:
-        content = answer.json()
+        content = json.loads(answer.content)
     except ValueError:
         content = None
     if not isinstance(content, dict):

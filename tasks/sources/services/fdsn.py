@@ -8,12 +8,11 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 import numpy as np
-import requests
 
 from tasks.sources.contract import SourceDenied, SourceUnavailable
 from tasks.sources.services import Ask
+from tasks.sources.services.bodies import Answer, Body
 from tasks.sources.services.clock import wall_time
-from tasks.sources.services.http import Body
 
 _LARGE: Final = re.compile(r"exceed|too (?:many|large|much)|limit", re.IGNORECASE)
 
@@ -39,9 +38,7 @@ def is_too_large(error: SourceDenied) -> bool:
     return error.status == 413 or (error.status == 400 and _LARGE.search(str(error)) is not None)
 
 
-def ask_first(
-    ask: Ask, service: str, params: Mapping[str, str], method: str = "query"
-) -> requests.Response | None:
+def ask_first(ask: Ask, service: str, params: Mapping[str, str], method: str = "query") -> Answer | None:
     """Return the answer of the first base URL that gives one, None if it says that there is nothing.
 
     Raises

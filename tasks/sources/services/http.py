@@ -5,22 +5,33 @@ honour Retry-After, and refusal of bodies shorter than announced. This module ad
 with its host, and errors in the words of `tasks.sources.contract`.
 """
 
-import hashlib
 import threading
 import time
 import weakref
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.auth import HTTPDigestAuth
 from urllib3.util import Retry
 
 from tasks.regions import Service
 from tasks.sources.contract import SourceDataInvalid, SourceDenied, SourceError, SourceUnavailable
+from tasks.sources.services.bodies import (
+    LARGEST_ANSWER,
+    Answer,
+    Body,
+    BrokenBody,
+    Limits,
+    excerpt,
+    saved,
+    whole,
+)
+from tasks.sources.services.credentials import Credential, Session
+
+T = TypeVar("T")
 
 AGENT: Final = "QuakeCube/0.1 (seismological data fusion; python-requests)"
 RETRIED: Final = (429, 500, 502, 503, 504)
@@ -28,18 +39,6 @@ NOTHING: Final = (204, 404, 410)
 UNCHANGED: Final = 304
 ATTEMPTS: Final = 4
 LONGEST_WAIT_S: Final = 120
-_BLOCK: Final = 1 << 16
-_EXCERPT: Final = 200
-_PAGE: Final = (b"<!doctype html", b"<html")
-
-
-class Body(NamedTuple):
-    """A body on disk: bytes, SHA-256, and what the provider says of its version (empty if it does not)."""
-
-    size: int
-    sha256: str
-    etag: str
-    last_modified: str
 
 
 class _Turns:
@@ -62,36 +61,6 @@ class _Turns:
 _TURNS: Final = _Turns()
 
 
-class _Session(requests.Session):
-    """A session whose credential does not follow a redirect to another host."""
-
-    def __init__(self, secret_header: str) -> None:
-        super().__init__()
-        self.secret_header = secret_header
-
-    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Drop the credential where `requests` would drop Authorization, whatever header it travels in."""
-        old, new = str(response.request.url), str(prepared_request.url)
-        if self.should_strip_auth(old, new):  # type: ignore[no-untyped-call]
-            prepared_request.headers.pop(self.secret_header, None)
-            prepared_request.headers.pop("Authorization", None)
-
-
-class _Digest(HTTPDigestAuth):
-    """Digest authentication that answers the challenges of `hosts` only, not of one that we were sent on to."""
-
-    def __init__(self, credential: str, hosts: Collection[str]) -> None:
-        user, _, password = credential.partition(":")
-        super().__init__(user, password)
-        self._hosts = hosts
-
-    def handle_401(self, r: requests.Response, **kwargs: object) -> requests.Response:
-        """Answer the challenge in `r`, if its host may ask."""
-        if urlsplit(r.url).netloc not in self._hosts:
-            return r
-        return super().handle_401(r, **kwargs)  # type: ignore[no-any-return,no-untyped-call]
-
-
 class Http:
     """Ask one service, one request at a time, and its host not more often than it allows.
 
@@ -108,11 +77,11 @@ class Http:
 
     def __init__(self, service: Service, token: str = "", backoff_s: float = 0.5) -> None:
         self.service = service
-        self._token = token
-        self._hosts = {urlsplit(url).netloc for url in service.urls}
-        self._session = _Session(service.credential_header)
+        hosts = {urlsplit(url).netloc for url in service.urls}
+        self._credential = Credential(service, token, hosts)
+        self._limits = Limits(service.largest_bytes, service.slowest_bytes_per_s, service.timeout_s)
+        self._session = Session(service.credential_header)
         weakref.finalize(self, self._session.close)
-        self._session.trust_env = False  # a netrc entry would travel unseen
         retry = Retry(
             total=ATTEMPTS - 1,
             backoff_factor=backoff_s,
@@ -127,19 +96,15 @@ class Http:
             self._session.mount(scheme, HTTPAdapter(max_retries=retry))
         self._session.headers["User-Agent"] = AGENT
         self._backoff_s = backoff_s
-        is_digest = bool(token) and service.credential_scheme == "digest"
-        self._digest = _Digest(token, self._hosts) if is_digest else None
-        # what must not be shown: of `user:password` also the password alone
-        self._secrets = [s for s in (token, token.partition(":")[2] if is_digest else "") if s]
 
     def __repr__(self) -> str:
         """Return hosts and rate; never the credential."""
-        hosts = sorted(host.rpartition("@")[2] for host in self._hosts)
+        hosts = sorted({str(urlsplit(url).netloc) for url in self.service.urls})
         return f"Http({hosts}, {self.service.requests_per_second:g}/s)"
 
     def get(
         self, url: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
-    ) -> requests.Response | None:
+    ) -> Answer | None:
         """Return the answer to a GET, whole in memory; None if there is nothing (204, 404, 410 or an empty body).
 
         A body that breaks off is asked for again, as in `stream`.
@@ -159,11 +124,11 @@ class Http:
         content: bytes | None = None,
         json: object = None,
         headers: Mapping[str, str] | None = None,
-    ) -> requests.Response | None:
+    ) -> Answer | None:
         """Return the answer to a POST of `content` or of `json`, as `get` does."""
         return self._whole("POST", url, data=content, json=json, headers=headers)
 
-    def first(self, path: str, params: Mapping[str, str] | None = None) -> requests.Response | None:
+    def first(self, path: str, params: Mapping[str, str] | None = None) -> Answer | None:
         """Return the answer of the first of the service's base URLs that has something at `path`.
 
         Raises
@@ -203,42 +168,44 @@ class Http:
         SourceDenied, SourceUnavailable
             As `get`.
         """
-        problem = ""
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                time.sleep(min(LONGEST_WAIT_S, self._backoff_s * 2**attempt))
-            response = self._send(method, url, params=params, headers=headers, data=content, stream=True)
-            with response:
-                if response.status_code in (*NOTHING, UNCHANGED):
-                    return response.status_code
-                try:
-                    return _save(response, target)
-                except requests.exceptions.RequestException as error:
-                    problem = type(error).__name__
-        raise self._broken(url, problem)
+        # A file is wanted as it is stored: packed only if its name says so, and then not unpacked on the way.
+        is_packed = urlsplit(url).path.endswith((".gz", ".tgz"))
+        wanted = {"Accept-Encoding": "identity", **(headers or {})}
+
+        def take(response: requests.Response) -> Body | int:
+            if response.status_code in (*NOTHING, UNCHANGED):
+                return response.status_code
+            return saved(response, target, self._limits, self.shown(url), is_decoded=not is_packed)
+
+        return self._taken(take, method, url, params=params, headers=wanted, data=content)
 
     def shown(self, url: str) -> str:
         """Return `url` as it may be shown: without user, query and credential."""
         parts = urlsplit(url)
-        return self._hidden(f"{parts.scheme}://{parts.hostname}{_port(parts.port)}{parts.path}")
+        return self._credential.hidden(f"{parts.scheme}://{parts.hostname}{_port(parts.port)}{parts.path}")
 
-    def _hidden(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
+    def _whole(self, method: str, url: str, **arguments: object) -> Answer | None:
+        limits = self._limits._replace(largest=min(LARGEST_ANSWER, self._limits.largest))
 
-    def _whole(self, method: str, url: str, **arguments: object) -> requests.Response | None:
+        def take(response: requests.Response) -> Answer | None:
+            if response.status_code in NOTHING:
+                return None
+            answer = whole(response, limits, self.shown(url))
+            return answer if answer.content else None
+
+        return self._taken(take, method, url, **arguments)
+
+    def _taken(self, take: Callable[[requests.Response], T], method: str, url: str, **arguments: object) -> T:
+        """Return what `take` makes of the response; a body that breaks off is asked for again, from its beginning."""
         problem = ""
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(min(LONGEST_WAIT_S, self._backoff_s * 2**attempt))
-            with self._send(method, url, stream=True, **arguments) as response:
+            with self._send(method, url, **arguments) as response:
                 try:
-                    if response.status_code in NOTHING or not response.content:
-                        return None
-                    return response
-                except requests.exceptions.RequestException as error:
-                    problem = type(error).__name__
+                    return take(response)
+                except BrokenBody as error:
+                    problem = str(error)
         raise self._broken(url, problem)
 
     def _broken(self, url: str, problem: str) -> SourceUnavailable:
@@ -247,16 +214,14 @@ class Http:
     def _send(self, method: str, url: str, **arguments: object) -> requests.Response:
         _TURNS.wait(urlsplit(url).netloc, 1.0 / self.service.requests_per_second)
         headers = dict(arguments.pop("headers", None) or {})  # type: ignore[call-overload]
-        is_ours = urlsplit(url).netloc in self._hosts
-        if self._token and is_ours and self._digest is None:
-            headers[self.service.credential_header] = f"{self.service.credential_prefix}{self._token}"
         try:
             response = self._session.request(
                 method,
                 url,
-                headers=headers,
-                auth=self._digest if is_ours else None,
+                headers=headers | self._credential.headers(url),
+                auth=self._credential.auth(url),
                 timeout=self.service.timeout_s,
+                stream=True,
                 **arguments,  # type: ignore[arg-type]
             )
         except requests.exceptions.RequestException as error:
@@ -266,32 +231,10 @@ class Http:
         if status < 400 or status in NOTHING:
             return response
         with response:
-            said = self._hidden(_said(response))
+            said = self._credential.hidden(excerpt(response, self._limits))
         if status in RETRIED or status >= 500:
             raise SourceUnavailable(f"{self.shown(url)}: HTTP {status} after {ATTEMPTS} attempts: {said}")
-        raise SourceDenied(f"{self.shown(url)}: HTTP {status}{self._hint(status)}: {said}", status)
-
-    def _hint(self, status: int) -> str:
-        if status not in (401, 403) or not self.service.credential:
-            return ""
-        given = "was refused" if self._token else "is not set"
-        return f" (the credential in {self.service.credential} {given})"
-
-
-def check_magic(path: Path, magic: Iterable[bytes], shown: str) -> None:
-    """Raise SourceDataInvalid unless the file begins with one of `magic`: an error page may come with status 200.
-
-    Without `magic`, and anyway, what begins as HTML is such a page: no provider's payload is one.
-    """
-    starts = tuple(magic)
-    with path.open("rb") as file:
-        head = file.read(64)
-    if starts and not head.startswith(starts):
-        raise SourceDataInvalid(
-            shown, f"a body that begins with {' or '.join(map(repr, starts))}", repr(head[:24])
-        )
-    if head.lstrip().lower().startswith(_PAGE):
-        raise SourceDataInvalid(shown, "a payload", f"a web page, {head[:24]!r}")
+        raise SourceDenied(f"{self.shown(url)}: HTTP {status}{self._credential.hint(status)}: {said}", status)
 
 
 def any_of(urls: Iterable[str], ask: Callable[[str], bool]) -> bool:
@@ -306,26 +249,6 @@ def any_of(urls: Iterable[str], ask: Callable[[str], bool]) -> bool:
     if failures:
         raise failures[0]
     return False
-
-
-def _save(response: requests.Response, target: Path) -> Body:
-    sha = hashlib.sha256()
-    size = 0
-    with target.open("wb") as file:
-        for block in response.iter_content(_BLOCK):
-            file.write(block)
-            sha.update(block)
-            size += len(block)
-    headers = response.headers
-    return Body(size, sha.hexdigest(), headers.get("ETag", ""), headers.get("Last-Modified", ""))
-
-
-def _said(response: requests.Response) -> str:
-    """Return the beginning of what a refusal says, if it comes."""
-    try:
-        return " ".join(response.text[:_EXCERPT].split())
-    except requests.exceptions.RequestException:
-        return ""
 
 
 def _port(port: int | None) -> str:

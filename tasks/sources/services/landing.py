@@ -6,14 +6,15 @@ import lzma
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from tasks.sources.contract import SourceDataInvalid, SourceError
-from tasks.sources.services.http import UNCHANGED, Http, check_magic
+from tasks.sources.services.bodies import Body, check_magic
+from tasks.sources.services.http import UNCHANGED, Http
 from tasks.sources.services.ledger import Entry, Ledger
 
 LARGEST_MEMBER: Final = 4 << 30
@@ -65,18 +66,23 @@ class Landing:
         content: bytes | None = None,
         refresh: bool = False,
         sha256: str = "",
+        check: Callable[[Path], None] | None = None,
+        absent: SourceError | None = None,
+        modified: datetime | None = None,
         now: datetime | None = None,
     ) -> Entry:
         """Bring one payload and return its entry; a settled key is not asked again unless `refresh`.
 
         The body goes to a temporary name beside its place and is renamed when it is whole: its length as announced,
-        its first bytes among `magic`, its `sha256` if the provider gave one. The file's modification time becomes
-        the provider's Last-Modified. With `refresh` the provider is asked whether its version is still the stored one.
+        its first bytes among `magic`, its `sha256` if the provider gave one, and `check` had nothing to raise. The
+        file's modification time becomes `modified`, or the provider's Last-Modified. With `refresh` the provider is
+        asked whether its version is still the stored one.
 
         Raises
         ------
         SourceError
-            If it did not come; the entry says `failed` with the same message.
+            If it did not come; the entry says `failed` with the same message. Where the provider has nothing `absent`,
+            if that is given.
         """
         target = self.path(name)
         before = self.ledger.get(key)
@@ -97,16 +103,19 @@ class Landing:
                 content=content,
             )  # fmt: skip
             if isinstance(body, int):
-                state = asked._replace(state="got" if body == UNCHANGED else "empty")
-                return self.ledger.put(state if body == UNCHANGED else state._replace(name=""))
+                if body == UNCHANGED:
+                    return self.ledger.put(asked._replace(state="got"))
+                body = Body(0, "", "", "")
             if body.size == 0:
+                if absent is not None:
+                    raise absent
                 return self.ledger.put(asked._replace(state="empty", name=""))
             check_magic(partial, magic, http.shown(url))
             if sha256 and body.sha256 != sha256.lower():
                 raise SourceDataInvalid(http.shown(url), f"SHA-256 {sha256}", body.sha256)
-            return self._keep(
-                asked, partial, target, body.sha256, body.size, body.etag, body.last_modified, clock
-            )
+            if check is not None:
+                check(partial)
+            return self._keep(asked, partial, target, body, clock, modified)
         except SourceError as error:
             self.ledger.put(asked._replace(state="failed", message=str(error)))
             raise
@@ -126,8 +135,8 @@ class Landing:
         partial = target.with_name(f".{target.name}{_PARTIAL}")
         partial.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(content)
-        digest = hashlib.sha256(content).hexdigest()
-        return self._keep(asked, partial, target, digest, len(content), "", last_modified, clock)
+        body = Body(len(content), hashlib.sha256(content).hexdigest(), "", last_modified)
+        return self._keep(asked, partial, target, body, clock)
 
     def unpack_zip(self, archive: Path) -> list[Path]:
         """Unpack `archive` into the folder that holds it and return its files.
@@ -185,22 +194,22 @@ class Landing:
         asked: Entry,
         partial: Path,
         target: Path,
-        sha256: str,
-        size: int,
-        etag: str,
-        modified: str,
+        body: Body,
         clock: str,
+        modified: datetime | None = None,
     ) -> Entry:
-        stamp = _timestamp(modified)
+        stamp = _timestamp(body.last_modified) if modified is None else modified.timestamp()
         if stamp is not None:
             os.utime(partial, (stamp, stamp))
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(target)
         entry = asked._replace(
-            state="got", name=target.relative_to(self.folder).as_posix(), size=size, sha256=sha256
+            state="got", name=target.relative_to(self.folder).as_posix(), size=body.size, sha256=body.sha256
         )
-        return self.ledger.put(entry._replace(etag=etag, last_modified=modified, retrieved_at=clock))
+        return self.ledger.put(
+            entry._replace(etag=body.etag, last_modified=body.last_modified, retrieved_at=clock)
+        )
 
 
 def _conditions(entry: Entry) -> dict[str, str]:

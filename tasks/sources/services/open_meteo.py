@@ -9,6 +9,7 @@ kept: the service does not tell preliminary values from final ones.
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -102,17 +103,15 @@ def _bring(
     }
     name = key.replace("..", "_").replace("/", "_") + ".json"
     url = ask.service.urls[0]
-    entry = ask.landing.download(
-        ask.http, key, url, name, params=params, magic=(b"{", b"["), now=wall_time(ask.now)
+
+    def check(path: Path) -> None:
+        problem = _complaint(path.read_bytes(), len(places))
+        if problem:
+            raise SourceDataInvalid(ask.http.shown(url), f"weather at {len(places)} places", problem)
+
+    ask.landing.download(
+        ask.http, key, url, name, params=params, magic=(b"{", b"["), check=check, now=wall_time(ask.now)
     )
-    if entry.state != "got":
-        return
-    problem = _complaint(ask.landing.path(name).read_bytes(), len(places))
-    if problem:
-        ask.landing.path(name).unlink()
-        error = SourceDataInvalid(ask.http.shown(url), f"weather at {len(places)} places", problem)
-        ask.landing.ledger.put(entry._replace(state="failed", message=str(error)))
-        raise error
 
 
 def _complaint(body: bytes, n_places: int) -> str:

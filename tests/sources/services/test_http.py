@@ -1,5 +1,10 @@
+import contextlib
+import gzip
 import pickle
+import threading
 import time
+import tracemalloc
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -155,7 +160,7 @@ def test_mirrors_are_asked_in_order_and_one_that_is_down_is_passed_over(serve, R
 
 
 def test_an_error_page_with_status_200_is_refused(tmp_path):
-    from tasks.sources.services.http import check_magic
+    from tasks.sources.services.bodies import check_magic
 
     (tmp_path / "f").write_bytes(b"<html>sorry")
     with pytest.raises(SourceDataInvalid, match="begins with"):
@@ -187,3 +192,81 @@ def test_digest_does_not_answer_a_host_that_it_was_sent_on_to(serve, Reply):
     with pytest.raises(SourceDenied):
         http.get(portal.url)
     assert not any("Authorization" in request.headers for request in other.seen)
+
+
+@pytest.fixture
+def dripping():
+    """Give the URL of a server that announces 100 kB and sends a byte every 50 ms."""
+
+    class Drip(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "100000")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while not done.wait(0.05):
+                    self.wfile.write(b"x")
+                    self.wfile.flush()
+
+        def log_message(self, *_):
+            """Stay silent."""
+
+    done = threading.Event()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Drip)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/slow"
+    done.set()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_body_that_drips_is_given_up_though_every_byte_is_in_time(dripping, tmp_path, whole):
+    http = http_for(dripping, timeout_s=0.3)
+    start = time.monotonic()
+    with pytest.raises(SourceUnavailable, match="broke off 4 times"):
+        http.get(dripping) if whole else http.stream(dripping, tmp_path / "f")
+    assert time.monotonic() - start < 4, "each time it was patient for 0.3 s and a byte or two"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_small_body_that_unpacks_to_a_large_one_is_refused(serve, Reply, tmp_path, whole):
+    bomb = gzip.compress(b"\0" * (8 << 20), 9)
+    server = serve(lambda _r: Reply(body=bomb, headers={"Content-Encoding": "gzip"}))
+    http = http_for(server.url, largest_bytes=1 << 20)
+    tracemalloc.start()
+    with pytest.raises(SourceDataInvalid, match="a body of at most 1048576 bytes, found a larger one"):
+        http.get(server.url) if whole else http.stream(server.url, tmp_path / "f")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 << 20
+
+
+def test_a_packed_file_stays_packed_whatever_the_server_says_of_it(serve, Reply, tmp_path):
+    packed = gzip.compress(b"table")
+    server = serve(lambda _r: Reply(body=packed, headers={"Content-Encoding": "x-gzip"}))
+    http_for(server.url).stream(server.url + "/2019.gz", tmp_path / "f")
+    assert (tmp_path / "f").read_bytes() == packed
+    assert server.seen[0].headers["Accept-Encoding"] == "identity"
+
+
+def test_no_log_shows_the_query_of_an_address_that_is_asked_again(serve, Reply, caplog):
+    signed = f"http://127.0.0.1:9/file?X-Amz-Signature={SECRET}"
+    server = serve(lambda _r: Reply(302, headers={"Location": signed}))
+    with caplog.at_level("DEBUG", "urllib3"), pytest.raises(SourceUnavailable):
+        http_for(server.url).get(server.url)
+    assert "Retrying" in caplog.text
+    assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize("token", [SECRET + "\n", SECRET + "\u2026"])
+def test_a_credential_that_no_header_can_hold_is_refused_without_showing_it(token):
+    with pytest.raises(ValueError, match="EARTHSCOPE_TOKEN: expected printable ASCII") as caught:
+        http_for("http://127.0.0.1:9", token=token, credential="EARTHSCOPE_TOKEN")
+    assert SECRET not in str(caught.value)
+
+
+def test_an_address_with_a_query_is_refused_without_showing_it():
+    with pytest.raises(ValueError, match="must not hold a query") as caught:
+        http_for(f"http://127.0.0.1:9/archive?apikey={SECRET}")
+    assert caught.value.errors(include_input=False)[0]["type"] == "secret_in_address"

@@ -81,6 +81,43 @@ def test_a_wrong_checksum_and_an_error_page_leave_what_was_there(serve, Reply, l
     assert landing.ledger.get("k").state == "failed"
 
 
+def test_a_payload_is_checked_before_it_counts_and_takes_its_place(serve, Reply, landing):
+    server = serve(lambda _r: Reply(body=b"new"))
+    http = http_for(server.url)
+    landing.download(http, "k", server.url, "f", modified=datetime(2019, 7, 6, tzinfo=UTC))
+    assert landing.path("f").stat().st_mtime == datetime(2019, 7, 6, tzinfo=UTC).timestamp()
+
+    class Killed(BaseException):
+        pass
+
+    def killed(path):
+        assert path.read_bytes() == b"new"
+        raise Killed
+
+    with pytest.raises(Killed):
+        landing.download(http, "other", server.url, "g", check=killed)
+    assert landing.ledger.get("other").state == "asked"
+    assert landing.ledger.pending(["other"]) == ["other"]
+    assert [p.name for p in landing.folder.iterdir()] == ["f"]
+
+    def refused(_path):
+        raise SourceDataInvalid("g", "md5 0", "1")
+
+    with pytest.raises(SourceDataInvalid):
+        landing.download(http, "other", server.url, "g", check=refused)
+    assert landing.ledger.get("other").state == "failed"
+    assert [p.name for p in landing.folder.iterdir()] == ["f"]
+
+
+def test_what_must_be_there_and_is_not_stays_pending(serve, Reply, landing):
+    server = serve(lambda _r: Reply(404))
+    with pytest.raises(SourceUnavailable, match="the job is gone"):
+        landing.download(
+            http_for(server.url), "k", server.url, "f", absent=SourceUnavailable("the job is gone")
+        )
+    assert landing.ledger.get("k").state == "failed"
+
+
 @given(name=st.text(st.sampled_from("./ab\\"), min_size=1, max_size=12))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_name_leaves_the_folder(landing, name):
