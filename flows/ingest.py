@@ -1,6 +1,7 @@
-"""Flow `ingest`: every source of a region, one after the other, into the observation store."""
+"""Flow `ingest`: every source of a region, each as soon as its provider has answered, into the observation store."""
 
 import logging
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
-from prefect.futures import PrefectFuture
+from prefect.futures import PrefectFuture, as_completed
 from pydantic import BaseModel, Field
 
 from flows.forms import IngestForm
@@ -70,7 +71,6 @@ def _ask(
     if mirrored is None:
         why = "no archive is given and the region file names no service for this source"
         return IngestReport(group=group, status="unavailable", messages=[why])
-    mirrored.wait()
     failure = "" if mirrored.state.is_completed() else _reason(mirrored.state)
     config = next(s for s in region.sources if s.group == group)
     root = landing_of(workspace, region, group)
@@ -128,7 +128,8 @@ def _ask_and_log(
     mirrored: Mirroring | None,
     logger: RunLogger,
 ) -> IngestReport:
-    report = _ask(workspace, region, group, archive, mirrored)
+    with writing_turn(workspace):  # only now: nobody waits for somebody else's provider
+        report = _ask(workspace, region, group, archive, mirrored)
     size = " x ".join(f"{v} {k}" for k, v in report.sizes.items())
     logger.info("%-28s %-11s %s", report.group, report.status, size)
     for message in report.messages[:_MESSAGES]:
@@ -145,10 +146,19 @@ def _ask_all(workspace: Workspace, region: Region, archive: Path | None) -> list
         live = [s.group for s in region.sources if archive is None and s.service is not None]
         # All services at once: they wait for the network, not for each other.
         mirrors = {group: mirror_source.submit(workspace, region, group) for group in live}
-        return [
-            _ask_and_log(workspace, region, group, archive, mirrors.get(group), logger)
-            for group in told.over(groups)
-        ]
+        reports = {
+            group: _ask_and_log(workspace, region, group, archive, mirrors.get(group), logger)
+            for group in told.over(_as_ready(groups, mirrors))
+        }
+    return [reports[group] for group in groups]
+
+
+def _as_ready(groups: list[str], mirrors: Mapping[str, Mirroring]) -> Iterator[str]:
+    """Yield groups as soon as they can be read: those without a service, then the others as their mirrors end."""
+    yield from (group for group in groups if group not in mirrors)
+    of_run = {mirroring.task_run_id: group for group, mirroring in mirrors.items()}
+    for ended in as_completed(list(mirrors.values())):
+        yield of_run[ended.task_run_id]
 
 
 def _replay(
@@ -180,11 +190,11 @@ def ingest(config: IngestForm) -> IngestResult:
     workspace = settings().workspace()
     region = region_of_world(config.region, workspace.conf, config.seed)
     archive = archive_of(workspace, region, config.seed)
-    with writing_turn(workspace):
-        if config.replay_from:
+    if config.replay_from:
+        with writing_turn(workspace):
             reports = _replay(workspace, region, config, archive)
-        else:
-            reports = _ask_all(workspace, region, archive)
+    else:
+        reports = _ask_all(workspace, region, archive)
     create_table_artifact(
         key=f"ingest-{region.name.replace('_', '-')}",
         table=[

@@ -57,7 +57,7 @@ def simulate_archive(workspace: Workspace, region: Region, seed: int) -> str:
 
 @contextmanager
 def writing_turn(workspace: Workspace) -> Iterator[None]:
-    """Wait until no other run ingests into the workspace, and keep others waiting meanwhile.
+    """Wait until no other run reads and stores a source, and keep others waiting meanwhile.
 
     The lock of a repository (`Repository.writing`) keeps two commits apart; this one keeps two runs apart, which
     would read the same sources side by side and make each other wait at every group. It is a file and no limit of

@@ -1,10 +1,13 @@
 """Stage: ask a live service for what its landing folder lacks."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 from prefect import task
 from prefect.blocks.system import Secret
 from prefect.tasks import exponential_backoff
@@ -15,6 +18,8 @@ from tasks.regions import Region, Service, TimeWindow
 from tasks.sources.contract import SourceUnavailable
 from tasks.sources.services import Ask, Http, Landing, open_service
 from tasks.workspace import Workspace
+
+_PATIENCE_S = 600.0
 
 
 class Mirrored(BaseModel):
@@ -47,6 +52,28 @@ def landing_of(workspace: Workspace, region: Region, group: str) -> Path:
     return workspace.home / "landing" / region.store_name / group
 
 
+@contextmanager
+def landing_turn(root: Path) -> Iterator[None]:
+    """Wait until no other run brings payloads into the landing folder `root`: two would write the same files.
+
+    Raises
+    ------
+    SourceUnavailable
+        If another one has been at it for too long; what it brings can be read.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(root / ".lock", timeout=_PATIENCE_S)
+    try:
+        turn = lock.acquire()
+    except Timeout:
+        raise SourceUnavailable(
+            f"{lock.lock_file}: another run has been asking this service for {_PATIENCE_S:g} s; "
+            "what it brings is read by the next one"
+        ) from None
+    with turn:
+        yield
+
+
 @task(
     name="mirror-source",
     task_run_name="mirror-{group}",
@@ -70,16 +97,17 @@ def mirror_source(workspace: Workspace, region: Region, group: str) -> Mirrored:
     now = np.datetime64(asked_at.replace(tzinfo=None), "ns")
     window = window_of(region, config)
     root = landing_of(workspace, region, group)
-    landing = Landing(root, config.path)
-    open_service(config.service)(
-        Ask(
-            config=config,
-            service=config.service,
-            region=region,
-            window=TimeWindow(window.start, min(window.end, now)),
-            landing=landing,
-            http=Http(config.service, credential(config.service)),
-            now=now,
+    with landing_turn(root):
+        landing = Landing(root, config.path)
+        open_service(config.service)(
+            Ask(
+                config=config,
+                service=config.service,
+                region=region,
+                window=TimeWindow(window.start, min(window.end, now)),
+                landing=landing,
+                http=Http(config.service, credential(config.service)),
+                now=now,
+            )
         )
-    )
     return Mirrored(root=str(root), asked_at=asked_at, counts=landing.ledger.counts())

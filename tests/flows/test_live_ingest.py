@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from tasks.cubes.store import ObservationStore, content_sha256
 from tasks.regions import load_region
@@ -32,7 +33,16 @@ class Provider:
     """Files over HTTP from `folder`; closed, the port refuses connections."""
 
     def __init__(self, folder: Path) -> None:
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+        self.slow, self.waits = "", threading.Event()
+        provider = self
+
+        class Waiting(Quiet):
+            def do_GET(self) -> None:
+                if provider.slow and self.path.startswith(provider.slow):
+                    provider.waits.wait(120)
+                super().do_GET()
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Waiting, directory=str(folder)))
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -86,6 +96,16 @@ def ingest(
     (folder / "conf/regions/deaf.yaml").write_text(yaml.safe_dump(region | {"name": "deaf", "sources": deaf}))
     region["sources"].append({"name": "none", "modality": "weather", "provider": "era5", "path": "w"})
     (folder / "conf/regions/live.yaml").write_text(yaml.safe_dump(region | {"name": "live"}))
+    patient = [
+        source | {"service": source["service"] | {"timeout_s": 120}}
+        if source["modality"] == "weather"
+        else source
+        for source in region["sources"]
+        if "service" in source
+    ]
+    (folder / "conf/regions/slow.yaml").write_text(
+        yaml.safe_dump(region | {"name": "slow", "sources": patient})
+    )
 
     def call(name: str, fails: bool = False, **environment: str) -> dict[str, Any]:
         own = {"QUAKECUBE_HOME": str(folder / "state"), "QUAKECUBE_CONF": str(folder / "conf")}
@@ -109,6 +129,7 @@ def ingest(
         reports = json.loads((folder / "out.json").read_text())["reports"]
         return {"home": folder / "state", "log": done.stderr} | {r["group"]: r for r in reports}
 
+    call.home = folder / "state"  # type: ignore[attr-defined]
     return call
 
 
@@ -139,6 +160,28 @@ def test_the_next_hour_asks_for_no_file_and_changes_nothing(ingest: Ingest, live
     again = ingest("live")
 
     assert {r["status"] for g, r in again.items() if "/" in g and g != "weather/none"} == {"unchanged"}
+
+
+def test_a_provider_that_is_slow_keeps_nobody_waiting_but_its_own_source(
+    ingest: Ingest, tiny_conf: Path, provider: Provider
+) -> None:
+    weather = next(s for s in load_region("tiny", tiny_conf).sources if s.modality == "weather")
+    provider.slow = f"/{weather.path}"
+    done: dict[str, Any] = {}
+    run = threading.Thread(target=lambda: done.update(ingest("slow")))
+    run.start()
+    home = ingest.home  # type: ignore[attr-defined]
+    store = ObservationStore(home / "observations", "slow")
+    give_up = time.monotonic() + 120
+    while len(store.groups()) < 6 and time.monotonic() < give_up:
+        time.sleep(0.2)
+    # All the others are stored while that one has not answered, and another run could store as well.
+    assert weather.group not in store.groups()
+    with FileLock(home / "ingest" / ".ingest.lock", timeout=20):
+        assert run.is_alive()
+    provider.waits.set()
+    run.join()
+    assert done[weather.group]["status"] == "stored"
 
 
 def test_a_provider_that_is_down_is_reported_and_what_landed_stays(

@@ -172,7 +172,7 @@ def _bring(ask: Ask, granule: _Granule, name: str, urls: list[str]) -> None:
 
 
 def _refuse_other(path: Path, name: str, granule: _Granule) -> None:
-    """Raise SourceDataInvalid if the file `name`, at `path`, has another checksum than the catalogue says, if it does."""
+    """Raise SourceDataInvalid if the file `name`, at `path`, has another checksum than the catalogue gives."""
     for archived in granule.archived:
         algorithm = _ALGORITHMS.get(archived.Checksum.Algorithm) if archived.Checksum else None
         if archived.Name != name or archived.Checksum is None or algorithm is None:
