@@ -71,6 +71,7 @@ def _ask(
     if mirrored is None:
         why = "no archive is given and the region file names no service for this source"
         return IngestReport(group=group, status="unavailable", messages=[why])
+    mirrored.wait()  # it has ended; this brings its state
     failure = "" if mirrored.state.is_completed() else _reason(mirrored.state)
     config = next(s for s in region.sources if s.group == group)
     root = landing_of(workspace, region, group)
