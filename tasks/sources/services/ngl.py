@@ -12,7 +12,8 @@ from typing import Final
 from tasks.sources.contract import SourceDataInvalid
 from tasks.sources.payloads import read_text
 from tasks.sources.services import Ask
-from tasks.sources.services.sites import bring, bring_each, named_sites, sites_in_reach, text
+from tasks.sources.services.mirroring import bring_each
+from tasks.sources.services.sites import bring, named_sites, sites_in_reach, text
 from tasks.sources.stations import wrap_longitude
 
 TEMPLATE: Final = "gps_timeseries/IGS20/tenv3/IGS20/{site}.tenv3"
@@ -44,7 +45,7 @@ def mirror(ask: Ask) -> None:
         paths = [path.replace("{site}", site) for path in templates]
         bring(ask, f"{site}.tenv3", paths, magic=(b"site ", b" site "))
 
-    bring_each(ask, sites, bring_site)
+    bring_each(sites, bring_site)
 
 
 def _listed(ask: Ask) -> list[str]:
