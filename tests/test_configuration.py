@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from fusion_models.config import load_model, load_training
-from tasks.regions import load_region
-from tasks.regions.region import load_vocabulary
+from tasks.regions import load_region, load_vocabulary
 from tasks.scoring import load_scoring
 from tasks.simulation import load_simulation
 

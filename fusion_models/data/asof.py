@@ -117,10 +117,6 @@ class View:
         """Return the static layers (lat, lon); empty if the cube has none."""
         return self._cube.groups.get("static", xr.Dataset())
 
-    def digest(self, lookback_days: int = 60, pairs: int = 8) -> dict[str, str]:
-        """Return `view_digest` of this view."""
-        return view_digest(self, lookback_days, pairs)
-
     def _group(self, group: str) -> DailyGroup:
         if group not in self._cube.daily:
             raise KeyError(

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 SUFFIX: Final = ".tiles"
 READ_THREADS: Final = 4
+# Snapshots whose tiles stay in a folder: the one in use, and two to go back to. Each day makes another.
+KEPT_FILES: Final = 3
 Values = NDArray[np.float32]
 
 
@@ -176,7 +178,8 @@ def map_tiles(
     """Return the memory-mapped tiles of `source` below `folder`, written there on the first call for a snapshot.
 
     The file is native float32 (tile, time, lat, lon, variable), named by snapshot and a digest of the tile grid,
-    and complete or not there: it is written under another name, synced and renamed.
+    and complete or not there: it is written under another name, synced and renamed. The three files used last stay;
+    who has another one mapped keeps its content.
 
     Parameters
     ----------
@@ -213,6 +216,9 @@ def map_tiles(
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+    os.utime(path, (time.time(), path.stat().st_mtime))
+    for old in sorted(folder.glob(f"*{SUFFIX}"), key=lambda file: file.stat().st_atime)[:-KEPT_FILES]:
+        old.unlink(missing_ok=True)
     return TileFile(source, path)
 
 

@@ -1,4 +1,4 @@
-"""The four flags with their reasons, and what of a verdict was known at a moment."""
+"""The four flags, each with its reasons."""
 
 from enum import IntEnum
 from typing import Final
@@ -112,40 +112,6 @@ def verdicts(
         coords=coords,
         attrs={"judged_by": judged_by},
     )
-
-
-def apply_verdicts(observations: xr.Dataset, verdict: xr.Dataset) -> xr.Dataset:
-    """Return `observations` with the flags, reasons and available times of `verdict`.
-
-    Values stay as the provider gave them: a reader takes those with flag 0. `available_time` is never earlier
-    than the provider's.
-    """
-    names = ("quality_flag", "quality_reason", "available_time", "quality_available_time")
-    return observations.assign({name: verdict[name] for name in names if name in verdict})
-
-
-def verdicts_known_at(observations: xr.Dataset, verdict: xr.Dataset, moment: np.datetime64) -> xr.Dataset:
-    """Return `verdict` as it stood at `moment`, for judges that keep `available_time` per value.
-
-    A value that had come, but whose verdict had not, is AWAITING_VERDICT if it was held back, and observed without a
-    remark if it was not. A value that had not come is NOT_PUBLISHED.
-    """
-    now = moment.astype("datetime64[ns]").astype(np.int64)
-    came, _ = xr.broadcast(observations["available_time"], verdict["quality_flag"])
-    came = came.transpose(*verdict["quality_flag"].dims)
-    arrived = (stamps(came) <= now) & (stamps(came) != NAT)
-    usable = stamps(verdict["available_time"])
-    known = (stamps(verdict["quality_available_time"]) <= now) & arrived
-    released = (usable != NAT) & (usable <= now)
-    reason = np.where(
-        known, verdict["quality_reason"].values, np.where(released, Reason.NONE, Reason.AWAITING_VERDICT)
-    )
-    reason = np.where(arrived, reason, Reason.NOT_PUBLISHED).astype(np.uint8)
-    came_at = np.where(released, np.maximum(stamps(came), usable), np.where(arrived, stamps(came), NAT))
-    time = np.where(known, stamps(verdict["quality_available_time"]), came_at)
-    dims = tuple(str(d) for d in verdict["quality_flag"].dims)
-    coords = {str(k): v for k, v in verdict.coords.items()}
-    return verdicts(dims, coords, reason, usable, time, str(verdict.attrs["judged_by"]))
 
 
 def _meanings(kind: type[Flag] | type[Reason]) -> dict[str, object]:

@@ -5,18 +5,19 @@ from tasks.regions.region import (
     Bounds,
     MagnitudeConversion,
     Region,
-    Service,
-    SourceConfig,
     Split,
     TimeWindow,
     UnknownRegion,
     load_region,
+    load_vocabulary,
 )
+from tasks.regions.source import Provider, Service, SourceConfig
 
 __all__ = [
     "AftershockRegime",
     "Bounds",
     "MagnitudeConversion",
+    "Provider",
     "Region",
     "Service",
     "SourceConfig",
@@ -24,4 +25,5 @@ __all__ = [
     "TimeWindow",
     "UnknownRegion",
     "load_region",
+    "load_vocabulary",
 ]

@@ -4,8 +4,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast, get_args
 
-from tasks.regions import Region, SourceConfig, TimeWindow
-from tasks.regions.region import Provider
+from tasks.regions import Provider, Region, SourceConfig, TimeWindow
 from tasks.sources.contract import (
     Fetched,
     Source,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from tasks.regions.region import Provider
+from tasks.regions import Provider
 
 Seen = Mapping[str, list[int]]
 Unit = Callable[[PurePosixPath], str | None]

@@ -12,7 +12,7 @@ from typing import Final, get_args
 
 from flows.benchmarks import Measured
 from flows.settings import Settings
-from tasks.regions.region import Provider
+from tasks.regions import Provider
 
 SEED: Final = 11
 PER_READER: Final = 18

@@ -70,6 +70,6 @@ def test_the_log_holds_for_the_reader_that_wrote_it(tmp_path: Path) -> None:
 def test_every_unit_rule_belongs_to_a_provider() -> None:
     from typing import get_args
 
-    from tasks.regions.region import Provider
+    from tasks.regions import Provider
 
     assert set(UNITS) <= set(get_args(Provider))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tasks.regions.region import Provider
+from tasks.regions import Provider
 from tests.sources.specimens.judge import in_other_unit, looks_ahead
 from tests.sources.specimens.registry import ALL
 from tests.sources.specimens.supervise import supervise

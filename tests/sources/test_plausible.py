@@ -81,6 +81,6 @@ def test_a_region_takes_the_vocabularys_latency_unless_it_says_otherwise(conf, t
 def test_every_provider_has_a_latency(conf) -> None:
     from typing import get_args
 
-    from tasks.regions.region import Provider, load_vocabulary
+    from tasks.regions import Provider, load_vocabulary
 
     assert set(load_vocabulary(conf).latency_days) == set(get_args(Provider))

@@ -3,8 +3,7 @@ from typing import get_args
 
 import pytest
 
-from tasks.regions import load_region
-from tasks.regions.region import Provider
+from tasks.regions import Provider, load_region
 from tasks.sources import open_source
 
 

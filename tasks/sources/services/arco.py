@@ -15,10 +15,11 @@ import numpy as np
 import xarray as xr
 
 from tasks.regions import Region
-from tasks.sources.contract import SourceDataInvalid, SourceUnavailable
+from tasks.sources.contract import SourceDataInvalid, SourceError, SourceUnavailable
 from tasks.sources.era5_fields import FINAL, PRELIMINARY
 from tasks.sources.services import Ask, Entry
 from tasks.sources.services.clock import wall_time
+from tasks.sources.services.mirroring import bring_each, forget_other_answers
 from tasks.sources.services.reanalysis_days import (
     ONE_DAY,
     Published,
@@ -69,16 +70,28 @@ def mirror(ask: Ask) -> None:
     SourceDataInvalid
         If a chunk or the metadata is damaged. Days that came before stay.
     """
+    forget_other_answers(ask, variables=ask.service.options.get("variables"))
     out = published(ask.now, ask.service)
     if _pending(ask, out):
         url = ask.service.urls[0]
         archive = open_published(ask.http, url)
-        for day in _pending(ask, _valid(archive, out, ask.http.shown(url))):
-            fields = _cut(archive, ask, day)
-            content = bytes(fields.to_netcdf(engine="h5netcdf"))
-            ask.landing.put(day.key, day.name, content, now=wall_time(ask.now))
-    for month in by_month(days_of(ask.window)):
-        _close_month(ask, month)
+        days = _pending(ask, _valid(archive, out, ask.http.shown(url)))
+        try:
+            bring_each(days, lambda day: _bring(archive, ask, day))
+        finally:
+            _close_months(ask)
+    else:
+        _close_months(ask)
+
+
+def _bring(archive: xr.Dataset, ask: Ask, day: Day) -> None:
+    try:
+        content = bytes(_cut(archive, ask, day).to_netcdf(engine="h5netcdf"))
+    except SourceError as error:
+        asked_at = wall_time(ask.now).isoformat(timespec="seconds")
+        ask.landing.ledger.put(Entry(day.key, "failed", asked_at=asked_at, message=str(error)))
+        raise
+    ask.landing.put(day.key, day.name, content, now=wall_time(ask.now))
 
 
 def _pending(ask: Ask, out: Published) -> list[Day]:
@@ -164,6 +177,11 @@ def _nodes(archive: xr.Dataset, region: Region) -> tuple[np.ndarray, np.ndarray]
         np.flatnonzero((lat >= box.south) & (lat <= box.north)),
         np.flatnonzero((lon >= box.west) & (lon <= box.east)),
     )
+
+
+def _close_months(ask: Ask) -> None:
+    for month in by_month(days_of(ask.window)):
+        _close_month(ask, month)
 
 
 def _close_month(ask: Ask, month: str) -> None:

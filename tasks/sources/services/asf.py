@@ -21,8 +21,7 @@ from pydantic import AliasPath, AwareDatetime, BaseModel, Field, ValidationError
 
 from tasks.sources.contract import SourceDataInvalid, SourceUnavailable
 from tasks.sources.services import Ask
-from tasks.sources.services.clock import wall_time
-from tasks.sources.services.http import any_of
+from tasks.sources.services.mirroring import bring_each, land_first
 
 logger = logging.getLogger(__name__)
 
@@ -84,21 +83,16 @@ def mirror(ask: Ask) -> None:
     collections = _list(ask, "collections")
     if not collections:
         raise ValueError(f"source {ask.config.group}: service option 'collections' must name a collection")
-    failures: list[SourceUnavailable] = []
     searches = [(name, True) for name in collections] + [
         (name, False) for name in _list(ask, "static_collections")
     ]
-    for collection, timed in searches:
-        for granule in _granules(ask, collection, timed):
-            for name, urls in _files(ask, granule).items():
-                try:
-                    _bring(ask, granule, name, urls)
-                except SourceUnavailable as error:
-                    failures.append(error)
-                except SourceDataInvalid as error:
-                    logger.info("left out: %s", error)
-    if failures:
-        raise failures[0]
+    wanted = (
+        (granule, name, urls)
+        for collection, timed in searches
+        for granule in _granules(ask, collection, timed)
+        for name, urls in _files(ask, granule).items()
+    )
+    bring_each(wanted, lambda one: _bring(ask, *one))
 
 
 def _granules(ask: Ask, collection: str, timed: bool) -> Iterator[_Granule]:
@@ -152,23 +146,12 @@ def _bring(ask: Ask, granule: _Granule, name: str, urls: list[str]) -> None:
     before = ask.landing.ledger.get(key)
     if before is not None and before.state == "got" and ask.landing.path(name).exists():
         return
-    now = wall_time(ask.now)
-
-    def take(url: str) -> bool:
-        entry = ask.landing.download(
-            ask.http,
-            key,
-            url,
-            name,
-            magic=_MAGIC.get(PurePosixPath(name).suffix, ()),
-            check=lambda path: _refuse_other(path, name, granule),
-            modified=granule.revised,
-            refresh=True,
-            now=now,
-        )
-        return entry.state == "got"
-
-    any_of(urls, take)
+    land_first(
+        ask, key, name, urls,
+        magic=_MAGIC.get(PurePosixPath(name).suffix, ()),
+        check=lambda path: _refuse_other(path, name, granule),
+        modified=granule.revised,
+    )  # fmt: skip
 
 
 def _refuse_other(path: Path, name: str, granule: _Granule) -> None:

@@ -21,6 +21,7 @@ from tasks.sources.contract import SourceDataInvalid, SourceDenied, SourceError,
 from tasks.sources.services import Ask, Entry
 from tasks.sources.services.cds_job import JobLost, Request, asset, is_done, submit
 from tasks.sources.services.clock import wall_time
+from tasks.sources.services.mirroring import PATIENCE, forget_other_answers
 from tasks.sources.services.reanalysis_days import Days, by_month, days_of, month_days, published
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ VARIABLES: Final = (
 NETCDF_OR_ZIP: Final = (b"PK\x03\x04", b"\x89HDF", b"CDF")
 _MARGIN_DEG: Final = 0.5
 _STEP_DEG: Final = 0.25
+_UNAUTHORIZED: Final = 401
 _SPAN: Final = re.compile(r"(\d{4}-\d{2}-\d{2})\.\.(\d{4}-\d{2}-\d{2})")
 
 
@@ -68,15 +70,26 @@ def mirror(ask: Ask) -> None:
         If a result is not what was announced. In all cases the other months were brought.
     """
     options = ask.service.options
+    forget_other_answers(ask, dataset=options.get("dataset"), variables=options.get("variables"))
     deadline = time.monotonic() + float(options.get("patience_s", 3600))
     longest = float(options.get("poll_s", 30))
     pause = min(1.0, longest)
     queue, active = plan(ask), list[tuple[Piece, str]]()
     failures: list[SourceError] = []
+    refused = 0
     while queue or active:
         while queue and len(active) < int(options.get("jobs", 4)):
-            active.append((queue[0], _job(ask, queue[0])))
-            queue.pop(0)
+            piece = queue.pop(0)
+            try:
+                active.append((piece, _job(ask, piece)))
+            except SourceError as error:
+                logger.info("%s of %s was not taken: %s", piece.key, ask.config.group, error)
+                failures.append(error)
+                refused = refused + 1 if isinstance(error, SourceUnavailable) else 0
+                if refused >= PATIENCE or getattr(error, "status", 0) == _UNAUTHORIZED:
+                    queue.clear()  # no more of them; the jobs that wait are brought all the same
+            else:
+                refused = 0
         waiting: list[tuple[Piece, str]] = []
         for piece, job in active:
             try:

@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from tasks.sources.services import Ask
-from tasks.sources.services.sites import bring, bring_each, named_sites, text
+from tasks.sources.services.mirroring import bring_each
+from tasks.sources.services.sites import bring, named_sites, text
 
 TEMPLATE: Final = "{site}/{site}.cwu.final_igs14.pos,{site}/{site}.cwu.rapid_igs14.pos"
 # A login page with status 200 begins otherwise.
@@ -40,7 +41,6 @@ def mirror(ask: Ask) -> None:
     for site in sites:
         wanted |= {_landing_name(p): p for p in (path.replace("{site}", site) for path in templates)}
     bring_each(
-        ask,
         wanted,
         lambda name: bring(ask, name, [wanted[name]], magic=_MAGIC.get(PurePosixPath(name).suffix, ())),
     )

@@ -1,6 +1,7 @@
 """What is asked of an FDSN event service: a span of origin times or one event, in the format of the source's reader."""
 
 import re
+from datetime import UTC
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from tasks.sources.services import Ask
 from tasks.sources.services.clock import wall_time
 from tasks.sources.services.event_formats import ComcatCsv, EventFormat, QuakeML
 from tasks.sources.services.fdsn import address, ask_first, extra_query, is_too_large, text_of
+from tasks.sources.services.mirroring import question_since
 
 FORMATS: Final[dict[str, EventFormat[Any]]] = {"comcat": ComcatCsv(), "quakeml": QuakeML()}
 _SHORTEST: Final = np.timedelta64(60, "s")
@@ -54,11 +56,10 @@ def ask_span(ask: Ask, span: Span, more: dict[str, str]) -> bytes | None:
     """
     form = FORMATS[ask.config.provider]
     box = ask.region.bounds.grown(ask.region.margin_deg)
-    smallest = number(ask, "min_magnitude", ask.region.magnitude_completeness - 0.5)
     # services take both ends as inside
     end = min(span.end, ask.now.astype("datetime64[s]")) - np.timedelta64(1, "us")
     params = {
-        "starttime": text_of(span.start), "endtime": text_of(end), "minmagnitude": f"{smallest:g}",
+        "starttime": text_of(span.start), "endtime": text_of(end), "minmagnitude": _smallest(ask),
         "minlatitude": f"{box.south:g}", "maxlatitude": f"{box.north:g}",
         "minlongitude": f"{box.west:g}", "maxlongitude": f"{box.east:g}",
         **extra_query(ask), **more,
@@ -80,6 +81,16 @@ def ask_span(ask: Ask, span: Span, more: dict[str, str]) -> bytes | None:
     if can_split and len(events) >= limit:
         return None
     return response.content if events else b""
+
+
+def question(ask: Ask) -> tuple[bool, np.datetime64]:
+    """Tell whether other events are asked for than at the last pull, and since when they have been the same."""
+    is_other, since = question_since(ask, smallest=_smallest(ask), query=extra_query(ask))
+    return is_other, np.datetime64(since.astimezone(UTC).replace(tzinfo=None), "s")
+
+
+def _smallest(ask: Ask) -> str:
+    return f"{number(ask, 'min_magnitude', ask.region.magnitude_completeness - 0.5):g}"
 
 
 def _count(ask: Ask, params: dict[str, str]) -> int:

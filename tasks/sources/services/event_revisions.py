@@ -7,7 +7,7 @@ from typing import Any, Final
 from tasks.sources.contract import SourceUnavailable
 from tasks.sources.services import Ask, Entry
 from tasks.sources.services.clock import wall_time
-from tasks.sources.services.event_query import FORMATS, Span, ask_event, compact, number, shown
+from tasks.sources.services.event_query import FORMATS, Span, ask_event, compact, number, question, shown
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +19,8 @@ _BACK: Final = "shown again"
 def land(ask: Ask, span: Span, content: bytes) -> None:
     """Land the first answer as it came; of a later one what is new, and versions of what is missing in it.
 
+    First is also the first answer to a question for other events than before: what it lacks was not asked for.
+
     Raises
     ------
     SourceUnavailable
@@ -29,7 +31,10 @@ def land(ask: Ask, span: Span, content: bytes) -> None:
     form = FORMATS[ask.config.provider]
     before: dict[str, Any] = {}
     seen: set[bytes] = set()
+    since = compact(question(ask)[1])
     for path in sorted(ask.landing.folder.glob(f"{span.stem}_*{form.suffix}")):
+        if path.name.removesuffix(form.suffix)[-len(since) :] < since:
+            continue
         for event_id, event in form.parse(path.read_bytes(), str(path)):
             before[event_id] = event
             seen.add(form.fingerprint(event))

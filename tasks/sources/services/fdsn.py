@@ -2,17 +2,17 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl
 
 import numpy as np
 
-from tasks.sources.contract import SourceDenied, SourceUnavailable
+from tasks.sources.contract import SourceDenied
 from tasks.sources.services import Ask
 from tasks.sources.services.bodies import Answer, Body
 from tasks.sources.services.clock import wall_time
+from tasks.sources.services.mirroring import first_of
 
 _LARGE: Final = re.compile(r"exceed|too (?:many|large|much)|limit", re.IGNORECASE)
 
@@ -39,33 +39,15 @@ def is_too_large(error: SourceDenied) -> bool:
 
 
 def ask_first(ask: Ask, service: str, params: Mapping[str, str], method: str = "query") -> Answer | None:
-    """Return the answer of the first base URL that gives one, None if it says that there is nothing.
+    """Return the answer of the first base URL that has one, None if all say that there is nothing.
 
     Raises
     ------
-    SourceDenied
-        At once: what one refuses so will its mirrors.
-    SourceUnavailable
-        If none answers.
+    SourceDenied, SourceUnavailable
+        As `first_of`.
     """
-    failure: SourceUnavailable | None = None
-    for base in ask.service.urls:
-        try:
-            return ask.http.get(address(base, service, method), params=params)
-        except SourceDenied:
-            raise
-        except SourceUnavailable as error:
-            failure = failure or error
-    raise failure or SourceUnavailable(f"source {ask.config.group}: expected a base URL, found none")
-
-
-def asked_within(ask: Ask, key: str, days: float) -> bool:
-    """Tell whether `key` was asked, and answered, less than `days` before the clock of `ask`."""
-    entry = ask.landing.ledger.get(key)
-    if entry is None or entry.state not in ("got", "empty") or not entry.asked_at:
-        return False
-    age = wall_time(ask.now) - datetime.fromisoformat(entry.asked_at)
-    return age.total_seconds() < 86_400 * days
+    addresses = [address(base, service, method) for base in ask.service.urls]
+    return first_of(addresses, lambda url: ask.http.get(url, params=params))
 
 
 def put_changed(ask: Ask, key: str, name: str, content: bytes) -> None:

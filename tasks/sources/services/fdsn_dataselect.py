@@ -15,14 +15,15 @@ from tasks.sources.contract import SourceDataInvalid, SourceDenied, SourceError,
 from tasks.sources.mseed_trim import covered_seconds, trim_channels
 from tasks.sources.services import Ask, Entry
 from tasks.sources.services.clock import wall_time
-from tasks.sources.services.fdsn import address, asked_within, is_too_large, post_lines, text_of
+from tasks.sources.services.fdsn import address, is_too_large, post_lines, text_of
 from tasks.sources.services.fdsn_stations import Epoch
-from tasks.sources.services.sites import bring_each
+from tasks.sources.services.mirroring import asked_within, bring_each
 
 logger = logging.getLogger(__name__)
 
 _TOLERATED_S: Final = 1.0  # servers and digitisers disagree by samples
 _SHORTEST: Final = np.timedelta64(3600, "s")
+_UNAUTHORIZED: Final = 401
 _SHORTFALL: Final = "shortfall: "
 
 
@@ -64,8 +65,7 @@ def bring_records(ask: Ask, wanted: Mapping[str, Wanted]) -> None:
     SourceUnavailable, SourceDenied, SourceDataInvalid
         As `bring_each`: what came before stays, what failed is pending.
     """
-    groups = {f"{group[0].span.name} {k}": group for k, group in enumerate(_groups(ask, wanted))}
-    bring_each(ask, groups, lambda name: _bring(ask, groups[name]))
+    bring_each(_groups(ask, wanted), lambda group: _bring_parts(ask, group))
 
 
 def _groups(ask: Ask, wanted: Mapping[str, Wanted]) -> list[list[Wanted]]:
@@ -93,7 +93,18 @@ def _is_short(ask: Ask, key: str) -> bool:
     entry = ask.landing.ledger.get(key)
     if entry is None or not (entry.state == "empty" or entry.message.startswith(_SHORTFALL)):
         return False
-    return not asked_within(ask, key, float(ask.service.options.get("refresh_days", 1.0)))
+    return not asked_within(ask, key)
+
+
+def _bring_parts(ask: Ask, group: list[Wanted]) -> None:
+    """Bring a group; where it is refused by halves, for one restricted station must not keep back the others."""
+    try:
+        _bring(ask, group)
+    except SourceDenied as error:
+        if error.status == _UNAUTHORIZED or len(group) == 1:
+            raise
+        half = len(group) // 2
+        bring_each((group[:half], group[half:]), lambda part: _bring_parts(ask, part))
 
 
 def _bring(ask: Ask, group: list[Wanted]) -> None:

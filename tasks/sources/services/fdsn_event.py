@@ -12,6 +12,7 @@ alone can), `most_withdrawn` (default 100), `query` (further parameters, `a=b&c=
 """
 
 import logging
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
@@ -21,13 +22,14 @@ import numpy as np
 from tasks.sources.contract import SourceDenied, SourceError
 from tasks.sources.services import Ask, Entry
 from tasks.sources.services.clock import wall_time
-from tasks.sources.services.event_query import FORMATS, Span, ask_span, clock, compact, flag, number
+from tasks.sources.services.event_query import FORMATS, Span, ask_span, clock, compact, flag, number, question
 from tasks.sources.services.event_revisions import land
 from tasks.sources.services.fdsn import text_of
-from tasks.sources.services.sites import bring_each, is_fresh
+from tasks.sources.services.mirroring import asked_within, bring_each
 
 logger = logging.getLogger(__name__)
 
+_SPAN: Final = re.compile(r"\d{4}-\d{2}-\d{2}T")
 _SPLIT: Final = "split in halves"
 _UPDATES: Final = "updates"
 _OVERLAP: Final = np.timedelta64(1, "h")
@@ -38,7 +40,8 @@ def mirror(ask: Ask) -> None:
 
     A month is asked for again until `revisit_days` after its end; of that answer only events that are new or changed
     land. One that is missing in it is asked for by its id: if it only moved out of the query its new version lands, if
-    it is gone a withdrawal made now. What was revised longer ago comes by `updatedafter`.
+    it is gone a withdrawal made now. What was revised longer ago comes by `updatedafter`. Where another box or smallest
+    magnitude is asked for than before, all months are asked anew, and no event is missing because of that.
 
     Raises
     ------
@@ -55,9 +58,16 @@ def mirror(ask: Ask) -> None:
     if first_time:
         # revisions count from now: what lands below is as of now or later
         ask.landing.ledger.put(Entry(_UPDATES, "empty", asked_at=clock(ask)))
-    months = {span.key: span for span in _months(ask)}
-    bring_each(ask, months, lambda key: _bring(ask, months[key]))
-    if not first_time and flag(ask, "updated_after", True) and not is_fresh(ask, _UPDATES):
+    is_other, _ = question(ask)
+    if is_other:
+        logger.warning(
+            "%s: other events are asked for than before; all months are asked anew", ask.config.group
+        )
+        for entry in ask.landing.ledger.entries():
+            if _SPAN.match(entry.key):
+                ask.landing.ledger.forget(entry.key)
+    bring_each(_months(ask), lambda span: _bring(ask, span))
+    if not first_time and flag(ask, "updated_after", True) and not asked_within(ask, _UPDATES):
         _bring_updates(ask)
 
 
@@ -78,7 +88,7 @@ def _bring(ask: Ask, span: Span) -> None:
     if entry is not None and entry.state in ("got", "empty"):
         asked = np.datetime64(datetime.fromisoformat(entry.asked_at).replace(tzinfo=None), "s")
         revisit = np.timedelta64(round(86_400 * number(ask, "revisit_days", 30)), "s")
-        if asked >= span.end + revisit or is_fresh(ask, span.key):
+        if asked >= span.end + revisit or asked_within(ask, span.key):
             return
     before = entry or Entry(span.key, "asked")
     asked_entry = before._replace(

@@ -13,8 +13,8 @@ from lxml import etree
 from tasks.sources.contract import SourceDataInvalid
 from tasks.sources.options import number_option
 from tasks.sources.services import Ask
-from tasks.sources.services.fdsn import address, ask_first, asked_within, put_changed, text_of
-from tasks.sources.services.sites import bring_each
+from tasks.sources.services.fdsn import address, ask_first, put_changed, text_of
+from tasks.sources.services.mirroring import asked_within, bring_each
 from tasks.sources.stations import distance_km
 from tasks.sources.xml_entities import refuse_doctype
 
@@ -63,7 +63,7 @@ def bring_epochs(ask: Ask) -> list[Epoch]:
     for pattern in patterns:
         safe = pattern.replace("*", "+").replace("?", "_")
         name, key = f"stations/{safe}.txt", f"channels {pattern}"
-        if not asked_within(ask, key, float(ask.service.options.get("refresh_days", 1.0))):
+        if not asked_within(ask, key):
             content = _channel_text(ask, pattern)
             parse_epochs(content, _shown(ask))
             put_changed(ask, key, name, content)
@@ -87,7 +87,7 @@ def bring_responses(ask: Ask, epochs: Iterable[Epoch]) -> None:
         station: hashlib.sha256("\n".join(sorted(own)).encode()).hexdigest()[:16]
         for station, own in rows.items()
     }
-    bring_each(ask, digests, lambda station: _bring_response(ask, station, digests[station]))
+    bring_each(digests, lambda station: _bring_response(ask, station, digests[station]))
 
 
 def parse_epochs(content: bytes, where: str, ask: Ask | None = None) -> list[Epoch]:

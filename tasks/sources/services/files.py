@@ -6,17 +6,14 @@ asked for within so many days before now is not asked for again, default 1).
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from fnmatch import fnmatch
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
-import numpy as np
-
 from tasks.sources.contract import SourceUnavailable
 from tasks.sources.services import Ask
 from tasks.sources.services.listing import listed_names
-from tasks.sources.services.sites import bring_each
+from tasks.sources.services.mirroring import asked_within, below, bring_each, first_answer, land_first
 
 
 def mirror(ask: Ask) -> None:
@@ -46,13 +43,13 @@ def mirror(ask: Ask) -> None:
         if _bring(ask, name, whole_url=False):
             brought.append(name)
 
-    bring_each(ask, names, bring)
+    bring_each(names, bring)
     if named and not brought:
         raise SourceUnavailable(f"{ask.http.shown(ask.service.urls[0])}: expected {named[0]}, found nothing")
 
 
 def _walk(ask: Ask, folder: str, depth: int) -> Iterator[str]:
-    page = ask.http.first(quote(folder))
+    page = first_answer(ask, quote(folder))
     if page is None:
         return
     patterns = str(ask.service.options.get("patterns", "*")).split(",")
@@ -66,24 +63,5 @@ def _walk(ask: Ask, folder: str, depth: int) -> Iterator[str]:
 
 def _bring(ask: Ask, name: str, whole_url: bool) -> bool:
     """Bring one file from the first base URL that has it; tell whether it is there."""
-    refresh_days = float(ask.service.options.get("refresh_days", 1))
-    known = ask.landing.ledger.get(name)
-    now = datetime.fromtimestamp(int(ask.now.astype("datetime64[s]").astype(np.int64)), UTC)
-    fresh = (
-        known is not None
-        and known.asked_at
-        and ((now - datetime.fromisoformat(known.asked_at)).total_seconds() < refresh_days * 86_400)
-    )
-    failure: SourceUnavailable | None = None
-    for base in ask.service.urls:
-        url = base if whole_url else f"{base.rstrip('/')}/{quote(name)}"
-        try:
-            entry = ask.landing.download(ask.http, name, url, name, refresh=not fresh, now=now)
-        except SourceUnavailable as error:
-            failure = error
-            continue
-        if entry.state == "got":
-            return True
-    if failure is not None:
-        raise failure
-    return False
+    addresses = ask.service.urls if whole_url else below(ask, quote(name))
+    return land_first(ask, name, name, addresses, refresh=not asked_within(ask, name))

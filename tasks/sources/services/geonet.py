@@ -15,7 +15,8 @@ from tasks.sources.contract import SourceDataInvalid, SourceError
 from tasks.sources.geonet import COMPONENTS, STATIONS_FILE, read_places
 from tasks.sources.services import Ask, Entry
 from tasks.sources.services.clock import wall_time
-from tasks.sources.services.sites import bring, bring_each, is_fresh, named_sites, sites_in_reach, text
+from tasks.sources.services.mirroring import asked_within, bring_each
+from tasks.sources.services.sites import bring, named_sites, sites_in_reach, text
 
 TEMPLATE: Final = "data/gnss/{site}/displacement/nil/1d/{component}/{start}/{end}"
 LATEST: Final = "data/gnss/{site}/displacement/nil/1d/{component}/latest/30d"
@@ -50,7 +51,7 @@ def mirror(ask: Ask) -> None:
     places = read_places(ask.landing.path(STATIONS_FILE))
     sites = named_sites(ask) or sites_in_reach(ask, {site: place[:2] for site, place in places.items()})
     parts = {part.name: part for site in sites for part in _parts(ask, site)}
-    bring_each(ask, parts, lambda name: _bring_part(ask, parts[name]))
+    bring_each(parts, lambda name: _bring_part(ask, parts[name]))
 
 
 def _parts(ask: Ask, site: str) -> Iterator[Part]:
@@ -78,7 +79,7 @@ def _bring_part(ask: Ask, part: Part) -> None:
     if settled and known is not None:
         asked = datetime.fromisoformat(known.asked_at).date()
         settled = asked >= part.end + SETTLED_AFTER
-    if settled or (not ledger.pending([part.name]) and is_fresh(ask, part.name)):
+    if settled or (not ledger.pending([part.name]) and asked_within(ask, part.name)):
         return
     url = f"{ask.service.urls[0].rstrip('/')}/{part.path}"
     before = known or Entry(part.name, "asked")

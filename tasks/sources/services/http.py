@@ -8,7 +8,7 @@ with its host, and errors in the words of `tasks.sources.contract`.
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from tasks.regions import Service
-from tasks.sources.contract import SourceDataInvalid, SourceDenied, SourceError, SourceUnavailable
+from tasks.sources.contract import SourceDenied, SourceUnavailable
 from tasks.sources.services.bodies import (
     LARGEST_ANSWER,
     Answer,
@@ -128,27 +128,6 @@ class Http:
         """Return the answer to a POST of `content` or of `json`, as `get` does."""
         return self._whole("POST", url, data=content, json=json, headers=headers)
 
-    def first(self, path: str, params: Mapping[str, str] | None = None) -> Answer | None:
-        """Return the answer of the first of the service's base URLs that has something at `path`.
-
-        Raises
-        ------
-        SourceUnavailable
-            If none has and at least one did not answer: nothing is then known.
-        """
-        failures: list[SourceUnavailable] = []
-        for base in self.service.urls:
-            try:
-                response = self.get(f"{base.rstrip('/')}/{path}", params=params)
-            except SourceUnavailable as error:
-                failures.append(error)
-                continue
-            if response is not None:
-                return response
-        if failures:
-            raise failures[0]
-        return None
-
     def stream(
         self,
         url: str,
@@ -235,20 +214,6 @@ class Http:
         if status in RETRIED or status >= 500:
             raise SourceUnavailable(f"{self.shown(url)}: HTTP {status} after {ATTEMPTS} attempts: {said}")
         raise SourceDenied(f"{self.shown(url)}: HTTP {status}{self._credential.hint(status)}: {said}", status)
-
-
-def any_of(urls: Iterable[str], ask: Callable[[str], bool]) -> bool:
-    """Ask mirrors in order until one says yes; raise the first failure if none did and one could not be asked."""
-    failures: list[SourceError] = []
-    for url in urls:
-        try:
-            if ask(url):
-                return True
-        except (SourceUnavailable, SourceDataInvalid) as error:
-            failures.append(error)
-    if failures:
-        raise failures[0]
-    return False
 
 
 def _port(port: int | None) -> str:

@@ -18,6 +18,7 @@ from tasks.sources.contract import SourceDataInvalid, SourceUnavailable
 from tasks.sources.services import Ask
 from tasks.sources.services.clock import wall_time
 from tasks.sources.services.ledger import Entry, State
+from tasks.sources.services.mirroring import bring_each
 
 logger = logging.getLogger(__name__)
 
@@ -63,22 +64,20 @@ def mirror(ask: Ask) -> None:
         raise ValueError(
             f"source {ask.config.group}: service option 'name' must be the name of the HyP3 jobs"
         )
-    failures: list[SourceUnavailable] = []
-    for job in _jobs(ask):
-        before = ask.landing.ledger.get(job.job_id)
-        here = before is not None and before.state == "got" and ask.landing.path(before.name).exists()
-        try:
-            if before is None or not here:
-                _take(ask, job)
-            else:
-                _unpack(ask, job.job_id, before.name)
-        except SourceUnavailable as error:
-            failures.append(error)
-        except SourceDataInvalid as error:
-            _mark(ask, job, "failed", str(error))
-            logger.info("left out: %s", error)
-    if failures:
-        raise failures[0]
+    bring_each(_jobs(ask), lambda job: _bring(ask, job))
+
+
+def _bring(ask: Ask, job: _Job) -> None:
+    before = ask.landing.ledger.get(job.job_id)
+    here = before is not None and before.state == "got" and ask.landing.path(before.name).exists()
+    try:
+        if before is None or not here:
+            _take(ask, job)
+        else:
+            _unpack(ask, job.job_id, before.name)
+    except SourceDataInvalid as error:
+        _mark(ask, job, "failed", str(error))
+        raise
 
 
 def _take(ask: Ask, job: _Job) -> None:

@@ -59,6 +59,7 @@ class Ledger:
         with self._open() as database:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute(f"CREATE TABLE IF NOT EXISTS requests ({_COLUMNS})")
+            database.execute("CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT NOT NULL)")
 
     def get(self, key: str) -> Entry | None:
         """Return the entry of `key`; None if it was never asked."""
@@ -72,6 +73,22 @@ class Ledger:
         with self._open() as database:
             database.execute(f"INSERT OR REPLACE INTO requests VALUES ({marks})", tuple(entry))
         return entry
+
+    def forget(self, key: str) -> None:
+        """Remove the entry of `key`, as if it had never been asked."""
+        with self._open() as database:
+            database.execute("DELETE FROM requests WHERE key = ?", (key,))
+
+    def note(self, name: str) -> str:
+        """Return what is noted of all requests under `name`; empty if nothing is."""
+        with self._open() as database:
+            row = database.execute("SELECT text FROM notes WHERE name = ?", (name,)).fetchone()
+        return "" if row is None else str(row[0])
+
+    def put_note(self, name: str, text: str) -> None:
+        """Write a note over the one of that name."""
+        with self._open() as database:
+            database.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, text))
 
     def pending(self, keys: Iterable[str]) -> list[str]:
         """Return those of `keys` that are not settled, in their order: never asked, killed on the way, or failed."""

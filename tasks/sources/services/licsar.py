@@ -13,13 +13,13 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from tasks.regions import TimeWindow
-from tasks.sources.contract import SourceDataInvalid, SourceUnavailable
+from tasks.sources.contract import SourceUnavailable
 from tasks.sources.options import duration
 from tasks.sources.services import Ask
 from tasks.sources.services.clock import wall_time
 from tasks.sources.services.ledger import Entry
 from tasks.sources.services.listing import listed_names
+from tasks.sources.services.mirroring import asked_within, bring_each, land_first
 
 logger = logging.getLogger(__name__)
 
@@ -54,25 +54,14 @@ def mirror(ask: Ask) -> None:
         raise ValueError(
             f"source {ask.config.group}: service option 'frame' must be like 021D_05266_252525, found {frame!r}"
         )
-    mirrors = _mirrors(ask, f"{int(found.group(1))}/{frame}")
+    mirrors, down = _mirrors(ask, f"{int(found.group(1))}/{frame}")
     _metadata(ask, frame, mirrors)
-    failures: list[SourceUnavailable] = []
-    for pair in sorted(set().union(*(m.pairs for m in mirrors))):
-        later = _day(pair[9:])
-        if later is None or not _touches(ask.window, later):
-            continue
-        try:
-            _pair(ask, frame, pair, later, [m for m in mirrors if pair in m.pairs])
-        except SourceUnavailable as error:
-            failures.append(error)
-        except SourceDataInvalid as error:
-            logger.info("left out: %s", error)
-    if failures:
-        raise failures[0]
+    pairs = [pair for pair in sorted(set().union(*(m.pairs for m in mirrors))) if _is_wanted(ask, pair)]
+    bring_each(pairs, lambda pair: _pair(ask, frame, pair, [m for m in mirrors if pair in m.pairs], down))
 
 
-def _mirrors(ask: Ask, place: str) -> list[_Mirror]:
-    """Return the servers that have the frame.
+def _mirrors(ask: Ask, place: str) -> tuple[list[_Mirror], SourceUnavailable | None]:
+    """Return the servers that have the frame, and the first failure of one that may have it too.
 
     Raises
     ------
@@ -100,78 +89,47 @@ def _mirrors(ask: Ask, place: str) -> list[_Mirror]:
                 f"{ask.http.shown(ask.service.urls[0])}: expected the frame {place}, found it on none of the servers"
             )
         )
-    return mirrors
+    return mirrors, failures[0] if failures else None
 
 
 def _metadata(ask: Ask, frame: str, mirrors: list[_Mirror]) -> None:
     """Bring look vectors and the acquisitions' time of day: both say where and when all pairs are."""
     for name in (*(f"{frame}.geo.{letter}.tif" for letter in "ENU"), "metadata.txt"):
-        magic = TIFF if name.endswith(".tif") else ()
-        urls = [f"{m.url}metadata/{name}" for m in mirrors]
-        _from_first(ask, f"{frame}/metadata/{name}", f"metadata/{name}", urls, magic, refresh=False)
+        key, place = f"{frame}/metadata/{name}", f"metadata/{name}"
+        before = ask.landing.ledger.get(key)
+        if before is None or before.state != "got" or not _settled(ask, before):
+            magic = TIFF if name.endswith(".tif") else ()
+            land_first(ask, key, place, [f"{m.url}metadata/{name}" for m in mirrors], magic=magic)
 
 
-def _pair(ask: Ask, frame: str, pair: str, later: datetime, mirrors: list[_Mirror]) -> None:
+def _pair(ask: Ask, frame: str, pair: str, mirrors: list[_Mirror], down: SourceUnavailable | None) -> None:
+    """Bring phase and coherence of one pair; while a server is `down`, nothing is settled as empty."""
     now = wall_time(ask.now)
     files = {kind: f"{pair}.geo.{kind}.tif" for kind in ("unw", "cc")}
     keys = {kind: f"{frame}/{pair}/{kind}" for kind in files}
     entries = [ask.landing.ledger.get(key) for key in keys.values()]
-    young = now - later < timedelta(days=float(ask.service.options.get("late_days", 120)))
-    if all(_settled(ask, entry) for entry in entries) and (not young or _fresh(ask, entries[0], now)):
+    young = now - _day(pair[9:]) < timedelta(days=float(ask.service.options.get("late_days", 120)))
+    if all(_settled(ask, entry) for entry in entries) and (not young or asked_within(ask, keys["unw"])):
         return
     lists: dict[_Mirror, frozenset[str]] = {}
-    failure: SourceUnavailable | None = None
+    failure = down
     for one in mirrors:
         try:
             page = ask.http.get(f"{one.url}interferograms/{pair}/")
         except SourceUnavailable as error:
-            failure = error
+            failure = failure or error
             continue
         lists[one] = frozenset() if page is None else frozenset(listed_names(page.text, page.url))
     for kind, name in files.items():
         urls = [f"{m.url}interferograms/{pair}/{name}" for m, names in lists.items() if name in names]
         place = f"interferograms/{pair}/{name}"
         if urls:
-            _from_first(ask, keys[kind], place, urls, TIFF, refresh=True)
+            land_first(ask, keys[kind], place, urls, magic=TIFF)
         elif failure is not None:
             # the server that did not answer may have it: nothing is settled
             raise failure
         elif not ask.landing.path(place).exists():
             ask.landing.put(keys[kind], place, b"", now=now)
-
-
-def _from_first(
-    ask: Ask, key: str, name: str, urls: list[str], magic: tuple[bytes, ...], *, refresh: bool
-) -> None:
-    """Land a file from the first of `urls` that gives it.
-
-    Raises
-    ------
-    SourceUnavailable, SourceDataInvalid
-        What the last server that should have had it did, if none gave it.
-    """
-    before = ask.landing.ledger.get(key)
-    if not refresh and before is not None and before.state == "got" and _settled(ask, before):
-        return
-    failure: SourceUnavailable | SourceDataInvalid | None = None
-    for url in urls:
-        try:
-            # a server without it is no reason to take the key as settled: the next one may have it
-            entry = ask.landing.download(
-                ask.http, key, url, name, magic=magic, refresh=True, now=wall_time(ask.now)
-            )
-        except (SourceUnavailable, SourceDataInvalid) as error:
-            failure = error
-            continue
-        if entry.state == "got":
-            return
-    if failure is not None:
-        ask.landing.ledger.put(
-            (ask.landing.ledger.get(key) or Entry(key, "failed"))._replace(
-                state="failed", message=str(failure)
-            )
-        )
-        raise failure
 
 
 def _settled(ask: Ask, entry: Entry | None) -> bool:
@@ -180,22 +138,14 @@ def _settled(ask: Ask, entry: Entry | None) -> bool:
     return entry.state == "empty" or ask.landing.path(entry.name).exists()
 
 
-def _fresh(ask: Ask, entry: Entry | None, now: datetime) -> bool:
-    if entry is None or not entry.asked_at:
-        return False
-    return now - datetime.fromisoformat(entry.asked_at) < timedelta(
-        days=float(ask.service.options.get("refresh_days", 1))
-    )
-
-
-def _touches(window: TimeWindow, day: datetime) -> bool:
-    """Return whether any moment of the day is inside the window: the hour of the acquisition is not in the names."""
-    midnight = np.datetime64(day.replace(tzinfo=None), "ns")
-    return bool(window.start < midnight + duration(1.0) and midnight < window.end)
-
-
-def _day(text: str) -> datetime | None:
+def _is_wanted(ask: Ask, pair: str) -> bool:
+    """Tell whether any moment of the later day is in the window: the hour of the acquisition is not in the names."""
     try:
-        return datetime.strptime(f"{text}+0000", "%Y%m%d%z")
+        midnight = np.datetime64(_day(pair[9:]).replace(tzinfo=None), "ns")
     except ValueError:
-        return None
+        return False
+    return bool(ask.window.start < midnight + duration(1.0) and midnight < ask.window.end)
+
+
+def _day(text: str) -> datetime:
+    return datetime.strptime(f"{text}+0000", "%Y%m%d%z")

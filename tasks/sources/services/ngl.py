@@ -2,8 +2,8 @@
 
 Options of the service: `sites` (comma list; without it, all stations of `llh.out` within the reader's `radius_km`),
 `template` (comma list of paths below the base URL with `{site}`, tried in order: the laboratory has moved its files
-more than once; of a plate frame such as `gps_timeseries/IGS20/tenv3/NA/{site}.NA.tenv3`), `holdings` and `steps`
-(paths of the list of stations and of steps; empty for none), `refresh_days` (default 1). No credential.
+more than once; of a plate frame such as `gps_timeseries/IGS20/tenv3/NA/{site}.NA.tenv3`), `holdings`
+(path of the list of stations; empty for none), `refresh_days` (default 1). No credential.
 The template decides the frame: two frames in one list would mix.
 """
 
@@ -12,17 +12,17 @@ from typing import Final
 from tasks.sources.contract import SourceDataInvalid
 from tasks.sources.payloads import read_text
 from tasks.sources.services import Ask
-from tasks.sources.services.sites import bring, bring_each, named_sites, sites_in_reach, text
+from tasks.sources.services.mirroring import bring_each
+from tasks.sources.services.sites import bring, named_sites, sites_in_reach, text
 from tasks.sources.stations import wrap_longitude
 
 TEMPLATE: Final = "gps_timeseries/IGS20/tenv3/IGS20/{site}.tenv3"
 HOLDINGS: Final = "NGLStationPages/llh.out"
-STEPS: Final = "NGLStationPages/steps.txt"
 _HOLDINGS_NAME: Final = "llh.out"
 
 
 def mirror(ask: Ask) -> None:
-    """Bring `SITE.tenv3` of every wanted station, and `steps.txt`; a file that changed is brought again.
+    """Bring `SITE.tenv3` of every wanted station; a file that changed is brought again.
 
     A file keeps the provider's Last-Modified as its time, from which the reader knows which rows were rapid.
 
@@ -37,14 +37,12 @@ def mirror(ask: Ask) -> None:
             f"source {ask.config.group}: option 'template' must hold paths with {{site}}, found {templates}"
         )
     sites = named_sites(ask) or _listed(ask)
-    if steps := text(ask, "steps", STEPS):
-        bring(ask, "steps.txt", [steps])
 
     def bring_site(site: str) -> None:
         paths = [path.replace("{site}", site) for path in templates]
         bring(ask, f"{site}.tenv3", paths, magic=(b"site ", b" site "))
 
-    bring_each(ask, sites, bring_site)
+    bring_each(sites, bring_site)
 
 
 def _listed(ask: Ask) -> list[str]:

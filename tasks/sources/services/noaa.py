@@ -14,12 +14,12 @@ from typing import Final
 
 import numpy as np
 
-from tasks.sources.contract import SourceError, SourceUnavailable
 from tasks.sources.isd_lite import HISTORY, read_history
 from tasks.sources.options import number_option
-from tasks.sources.services import Ask, Entry
+from tasks.sources.services import Ask
 from tasks.sources.services.clock import wall_time
 from tasks.sources.services.listing import listed_names
+from tasks.sources.services.mirroring import asked_within, below, bring_each, first_answer, land_first
 from tasks.sources.stations import distance_km
 
 _GZIP: Final = b"\x1f\x8b"
@@ -37,7 +37,7 @@ def mirror(ask: Ask) -> None:
     Raises
     ------
     SourceUnavailable, SourceDenied, SourceDataInvalid
-        The first failure, after all other files were tried; if the provider itself does not answer, at once.
+        As `bring_each`.
     """
     product = str(ask.service.options.get("product", "isd_lite"))
     if product != "isd_lite" and product not in _USCRN:
@@ -45,17 +45,9 @@ def mirror(ask: Ask) -> None:
             f"source {ask.config.group}: option 'product' must be isd_lite or one of {sorted(_USCRN)}, "
             f"found {product!r}"
         )
-    failures: list[SourceError] = []
+    magic = (_GZIP,) if product == "isd_lite" else ()
     names = _isd_names(ask) if product == "isd_lite" else _uscrn_names(ask, _USCRN[product])
-    for year, name in names:
-        try:
-            _bring(ask, year, name, (_GZIP,) if product == "isd_lite" else ())
-        except SourceUnavailable:
-            raise
-        except SourceError as error:
-            failures.append(error)
-    if failures:
-        raise failures[0]
+    bring_each(names, lambda one: _bring(ask, *one, magic))
 
 
 def _years(ask: Ask) -> range:
@@ -86,7 +78,7 @@ def _uscrn_names(ask: Ask, prefix: str) -> Iterator[tuple[int, str]]:
     if not patterns:
         raise ValueError(f"source {ask.config.group}: the service's option 'stations' must name the stations")
     for year in _years(ask):
-        page = ask.http.first(f"{year}/")
+        page = first_answer(ask, f"{year}/")
         for name in listed_names(page.text, page.url) if page is not None else []:
             if any(fnmatch(name, f"{prefix}-{year}-*{pattern}*.txt") for pattern in patterns):
                 yield year, f"{year}/{name}"
@@ -97,25 +89,11 @@ def _patterns(ask: Ask) -> list[str]:
 
 
 def _bring(ask: Ask, year: int, name: str, magic: tuple[bytes, ...]) -> None:
-    now = wall_time(ask.now)
+    """Bring a year's file; one that is there again only while it may have grown since it was asked for."""
     known = ask.landing.ledger.get(name)
-    refresh = known is not None and known.asked_at != "" and _is_due(ask, known, year, now)
-    failure: SourceError | None = None
-    for base in ask.service.urls:
-        url = f"{base.rstrip('/')}/{name}"
-        try:
-            entry = ask.landing.download(ask.http, name, url, name, magic=magic, refresh=refresh, now=now)
-        except SourceUnavailable as error:
-            failure = error
-            continue
-        if entry.state == "got":
-            return
-    if failure is not None:
-        raise failure
-
-
-def _is_due(ask: Ask, known: Entry, year: int, now: datetime) -> bool:
-    """Tell whether the provider may have a newer version than at the last question, and enough time has passed."""
-    asked = datetime.fromisoformat(known.asked_at)
-    rest = timedelta(days=float(ask.service.options.get("refresh_days", 1)))
-    return asked < datetime(year + 1, 1, 1, tzinfo=UTC) + _GROWS_UNTIL and now - asked >= rest
+    grows = (
+        known is not None
+        and known.asked_at != ""
+        and datetime.fromisoformat(known.asked_at) < datetime(year + 1, 1, 1, tzinfo=UTC) + _GROWS_UNTIL
+    )
+    land_first(ask, name, name, below(ask, name), magic=magic, refresh=grows and not asked_within(ask, name))

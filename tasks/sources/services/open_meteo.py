@@ -19,6 +19,7 @@ from tasks.sources.contract import SourceDataInvalid
 from tasks.sources.open_meteo import HOURLY
 from tasks.sources.services import Ask
 from tasks.sources.services.clock import wall_time
+from tasks.sources.services.mirroring import bring_each, forget_other_answers
 from tasks.sources.services.reanalysis_days import Days, by_month, days_of, month_days, published
 
 _KEY: Final = re.compile(r"(\d{4}-\d{2}-\d{2})\.\.(\d{4}-\d{2}-\d{2})/(\d+)")
@@ -44,9 +45,14 @@ def mirror(ask: Ask) -> None:
             f"source {ask.config.group}: option 'points' must be from 1 to {_MOST}, found {size!r}"
         )
     places = grid_places(ask.region, float(options.get("step_deg", 0.25)))
-    for number, start in enumerate(range(0, len(places), size)):
-        for first, last in _spans(ask, number):
-            _bring(ask, f"{first}..{last}/{number}", places[start : start + size], first, last)
+    shaping = ("hourly", "models", "points", "step_deg")
+    forget_other_answers(ask, **{key: options.get(key) for key in shaping})
+    questions = [
+        (f"{first}..{last}/{number}", places[start : start + size], first, last)
+        for number, start in enumerate(range(0, len(places), size))
+        for first, last in _spans(ask, number)
+    ]
+    bring_each(questions, lambda question: _bring(ask, *question))
 
 
 def grid_places(region: Region, step_deg: float) -> list[tuple[float, float]]:

@@ -1,21 +1,14 @@
-"""What the GNSS services share: which stations are wanted, when a file is asked for again, going on past a bad one."""
+"""What the GNSS services share: which stations are wanted, and files that may lie at several paths."""
 
-import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from tasks.sources.contract import SourceDataInvalid, SourceDenied, SourceUnavailable
 from tasks.sources.options import number_option
 from tasks.sources.services import Ask
-from tasks.sources.services.clock import wall_time
+from tasks.sources.services.mirroring import asked_within, below, land_first
 from tasks.sources.stations import distance_km
 
-logger = logging.getLogger(__name__)
-
-# A host that fails so often in a row is down: the rest would only wait for it.
-PATIENCE: Final = 3
 _SITE: Final = re.compile(r"[A-Za-z0-9_]{4,9}")
 
 
@@ -49,81 +42,16 @@ def sites_in_reach(ask: Ask, places: Mapping[str, tuple[float, float]]) -> list[
     )
 
 
-def is_fresh(ask: Ask, key: str) -> bool:
-    """Tell whether `key` was asked less than option `refresh_days` (default 1) ago."""
-    entry = ask.landing.ledger.get(key)
-    if entry is None or not entry.asked_at:
-        return False
-    age = wall_time(ask.now) - datetime.fromisoformat(entry.asked_at)
-    return age.total_seconds() < 86_400 * float(ask.service.options.get("refresh_days", 1.0))
-
-
 def bring(ask: Ask, name: str, paths: Sequence[str], magic: Iterable[bytes] = ()) -> bool:
     """Land the file `name` from the first of `paths` that some base URL has; tell whether it is there.
 
-    Asked again once a day (see `is_fresh`), and then only for a version that is not the stored one. A later path is
+    Asked again once a day (see `asked_within`), and then only for a version that is not the stored one. A later path is
     tried only if nobody has the one before: what is merely down must not be replaced by an older layout's file.
 
     Raises
     ------
     SourceDenied, SourceUnavailable, SourceDataInvalid
-        The first failure, if no base URL had it and one could not be asked or gave something else.
+        As `land_first`.
     """
-    refresh = not is_fresh(ask, name)
-    starts = tuple(magic)
-    for path in paths:
-        failure: SourceUnavailable | SourceDataInvalid | None = None
-        for base in ask.service.urls:
-            url = f"{base.rstrip('/')}/{path}"
-            try:
-                entry = ask.landing.download(
-                    ask.http, name, url, name, magic=starts, refresh=refresh, now=wall_time(ask.now)
-                )
-            except SourceDenied:
-                raise
-            except (SourceUnavailable, SourceDataInvalid) as error:
-                failure = failure or error
-                continue
-            if entry.state == "got":
-                return True
-        if failure is not None:
-            raise failure
-    return False
-
-
-def bring_each(ask: Ask, names: Iterable[str], bring_one: Callable[[str], object]) -> None:
-    """Bring all of `names`; one that fails does not keep the others back, and stays pending in the ledger.
-
-    Raises
-    ------
-    SourceDenied
-        At once: the credentials are refused, and so would they be for the rest.
-    SourceUnavailable
-        At the end if some could not be asked; after three in a row that could not, at once.
-    SourceDataInvalid
-        If every one was invalid.
-    """
-    unavailable: list[SourceUnavailable] = []
-    invalid: list[SourceDataInvalid] = []
-    in_row = n_good = 0
-    for name in names:
-        try:
-            bring_one(name)
-        except SourceDenied:
-            raise
-        except SourceUnavailable as error:
-            unavailable.append(error)
-            in_row += 1
-            if in_row >= PATIENCE:
-                raise
-            continue
-        except SourceDataInvalid as error:
-            logger.warning("left out: %s", error)
-            invalid.append(error)
-        else:
-            n_good += 1
-        in_row = 0
-    if unavailable:
-        raise unavailable[0]
-    if invalid and not n_good:
-        raise invalid[0]
+    refresh, starts = not asked_within(ask, name), tuple(magic)
+    return any(land_first(ask, name, name, below(ask, path), magic=starts, refresh=refresh) for path in paths)

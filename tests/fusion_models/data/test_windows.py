@@ -143,6 +143,13 @@ def test_tiles_of_removed_snapshots_and_unfinished_ones_go(tmp_path: Path) -> No
     assert set(tmp_path.iterdir()) == {new, being_written}
 
 
+def test_the_tiles_of_the_snapshots_used_last_stay_and_no_more(tmp_path: Path) -> None:
+    source = make_source(0)
+    for snapshot in ("S1", "S2", "S3", "S1", "S4"):
+        map_tiles(source._replace(snapshot=snapshot), tmp_path, 1 << 20)
+    assert {path.name.split("-")[0] for path in tmp_path.iterdir()} == {"S3", "S1", "S4"}
+
+
 def test_a_budget_that_is_too_small_is_refused_with_the_size_that_is_needed(tmp_path: Path) -> None:
     source, origins = make_source(1), make_origins(1, SHAPE)
     one = source.grid.tile_bytes

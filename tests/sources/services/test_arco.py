@@ -151,6 +151,15 @@ def test_a_chunk_that_is_damaged_or_absent_is_named_and_the_next_pull_goes_on_th
     assert len(days) == 1
 
 
+def test_a_day_that_the_archive_lacks_keeps_no_later_day_back(tmp_path, published, serve):
+    bad = serve(with_faults(published.answer, {"temperature/30.0.0": ["empty"]}))
+    ask = ask_of(tmp_path, bad.url + "/era5", "2020-01-30", "2020-02-02", "2020-06-01", variables="t2m")
+    with pytest.raises(SourceUnavailable, match="an hour of fill"):
+        mirror(ask)
+    assert [p.name for p in sorted(ask.landing.folder.iterdir())] == ["2020-01-30.nc", "2020-02-01.nc"]
+    assert ask.landing.ledger.get("2020-01-31").state == "failed"
+
+
 def test_a_store_that_refuses_or_is_none_is_said(tmp_path, serve, Reply):
     denied, nothing = serve(lambda _r: Reply(403)), serve(lambda _r: Reply(404))
     with pytest.raises(SourceDenied):

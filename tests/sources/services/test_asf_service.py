@@ -149,7 +149,9 @@ def test_a_checksum_that_differs_is_refused_and_one_that_fits_is_not(tmp_path, a
     assert len(mirror(ask_of(tmp_path / "a", *archive.urls))) == 3
     archive.body = HDF5 + b"x"
     ask = ask_of(tmp_path / "b", *archive.urls)
-    assert mirror(ask) == []
+    with pytest.raises(SourceDataInvalid):
+        mirror(ask)
+    assert not list(ask.landing.folder.iterdir())
     failed = ask.landing.ledger.entries("failed")
     assert len(failed) == 3
     assert "expected MD5" in failed[0].message
@@ -158,7 +160,9 @@ def test_a_checksum_that_differs_is_refused_and_one_that_fits_is_not(tmp_path, a
 def test_a_login_page_is_no_product(tmp_path, archive):
     archive.body = b"<html>Earthdata Login</html>"
     ask = ask_of(tmp_path, *archive.urls)
-    assert mirror(ask) == []
+    with pytest.raises(SourceDataInvalid):
+        mirror(ask)
+    assert not list(ask.landing.folder.iterdir())
     assert {entry.state for entry in ask.landing.ledger.entries()} == {"failed"}
 
 
@@ -191,3 +195,9 @@ def test_a_name_that_leaves_the_folder_stays_inside(tmp_path, serve, archive):
 def test_a_service_without_a_collection_is_refused(tmp_path, archive):
     with pytest.raises(ValueError, match="'collections' must name"):
         mirror(ask_of(tmp_path, *archive.urls, collections=" , "))
+
+
+def test_a_refused_token_is_not_tried_on_every_file(tmp_path, archive):
+    with pytest.raises(SourceDenied, match="EDL_TOKEN was refused"):
+        mirror(ask_of(tmp_path, *archive.urls, token="expired"))
+    assert len(archive.pool.seen) == 1

@@ -261,3 +261,27 @@ def test_obspys_own_client_reads_the_same_node(serve):
     assert set(client.services) >= {"event", "station", "dataselect"}
     events = client.get_events(starttime="2019-07-01", endtime="2019-08-01")
     assert [event.magnitudes[0].mag for event in events] == [6.4, 7.1]
+
+
+def test_another_smallest_magnitude_asks_every_month_anew_and_withdraws_nothing(ask_of, serve):
+    small = Quake("ci5", "2019-06-12T01:00:00", 2.1, "2019-06-12T01:05:00")
+    node = Node(quakes=[OLD, small, FIRST])
+    server = serve(node)
+    mirror(ask_of(server.url, now="2019-09-20T00:00", min_magnitude=3.0))
+    lower = ask_of(server.url, now="2019-09-25T00:00", min_magnitude=2.0)
+    mirror(lower)
+    assert [row[0] for row in versions(lower)] == ["ci0", "ci5", "ci1"]
+    n = len(server.seen)
+    mirror(ask_of(server.url, now="2019-09-25T05:00", min_magnitude=2.0))
+    assert len(server.seen) == n
+
+    higher = ask_of(server.url, now="2019-09-30T00:00", min_magnitude=3.0)
+    mirror(higher)
+    # What is no more asked for is not missing, and what is asked for and vanishes still is.
+    assert [row[0] for row in versions(higher)] == ["ci0", "ci5", "ci1"]
+    node.quakes.remove(OLD)
+    later = ask_of(server.url, now="2019-10-02T00:00", min_magnitude=3.0, revisit_days=150)
+    mirror(later)
+    assert [row for row in versions(later) if row[2] == "other"] == [
+        ("ci0", 3.1, "other", "2019-10-02T00:00:00")
+    ]

@@ -196,6 +196,20 @@ def test_a_request_that_is_too_large_however_small_is_denied(ask_of, serve, node
     assert entry(ask).state == "failed"
 
 
+def test_one_restricted_channel_does_not_keep_back_those_that_are_asked_for_with_it(ask_of, serve, node):
+    def answer(request):
+        if request.path.endswith("dataselect/1/query") and b"BHN" in request.body:
+            return Reply(status=403, body=b"restricted")
+        return node(request)
+
+    ask = ask_of(serve(answer).url)
+    with pytest.raises(SourceDenied, match="HTTP 403"):
+        mirror(ask)
+    for day in ("2019-07-06", "2019-07-07"):
+        assert [entry(ask, code, day).state for code in (Z, N, E)] == ["got", "failed", "got"]
+        assert "restricted" in entry(ask, N, day).message
+
+
 def test_records_of_other_channels_are_refused_and_the_wanted_ones_kept(ask_of, serve, node):
     alien = noise("XX.EVIL..BHZ", "2019-07-06", 60, RATE)
     from tests.sources.services.servers.fdsn import packed

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tasks.regions import Bounds, Region, Service, SourceConfig, Split, TimeWindow
-from tasks.sources import SourceUnavailable
+from tasks.sources import SourceDataInvalid, SourceUnavailable
 from tasks.sources.services import Ask, Http, Landing, open_service
 from tasks.sources.services.listing import listed_names
 
@@ -109,5 +109,7 @@ def test_an_error_page_with_status_200_is_no_file_and_does_not_keep_the_others_b
     server = serve(lambda request: page if "1981" in request.path else whole(request))
     ask = ask_of(tmp_path, "c", server.url, patterns="*.catalog.xz")
 
-    assert mirror(ask) == ["1982.catalog.xz", "deep/a b/1983.catalog.xz"]
+    with pytest.raises(SourceDataInvalid, match="1981"):
+        mirror(ask)
+    assert {p.name for p in ask.landing.folder.rglob("*.xz")} == {"1982.catalog.xz", "1983.catalog.xz"}
     assert ask.landing.ledger.get("1981.catalog.xz").state == "failed"

@@ -149,16 +149,6 @@ def test_an_address_with_a_password_is_refused_without_showing_it(conf, tmp_path
     assert SECRET not in f"{caught.value} {caught.value.__cause__}"
 
 
-def test_mirrors_are_asked_in_order_and_one_that_is_down_is_passed_over(serve, Reply):
-    down, lacking = serve(lambda _r: Reply(500)), serve(lambda _r: Reply(404))
-    whole = serve(lambda _r: Reply(body=b"here"))
-
-    assert http_for(down.url, lacking.url, whole.url).first("x").content == b"here"
-    assert http_for(lacking.url).first("x") is None
-    with pytest.raises(SourceUnavailable):
-        http_for(lacking.url, down.url).first("x")
-
-
 def test_an_error_page_with_status_200_is_refused(tmp_path):
     from tasks.sources.services.bodies import check_magic
 

@@ -169,11 +169,13 @@ def test_a_zip_that_is_gone_or_cut_is_failed_and_tried_again(tmp_path, provider,
     assert (state(ask).state, state(ask).message) == ("failed", "its zip is gone")
 
     provider.fault = Reply(body=b"<html>expired</html>")
-    mirror(ask)
+    with pytest.raises(SourceDataInvalid):
+        mirror(ask)
     assert "begins with" in state(ask).message
 
     provider.fault = Reply(body=provider.zip[:2000])
-    mirror(ask)
+    with pytest.raises(SourceDataInvalid):
+        mirror(ask)
     assert "a whole ZIP archive" in state(ask).message
 
     provider.fault = None
@@ -201,7 +203,8 @@ def test_a_zip_with_paths_that_leave_the_folder_writes_nothing_outside(tmp_path,
         archive.writestr("../../../outside.tif", b"II*\0")
     provider.zip = packed.getvalue()
     ask = ask_of(tmp_path, provider.api.url)
-    mirror(ask)
+    with pytest.raises(SourceDataInvalid):
+        mirror(ask)
     assert state(ask).state == "failed"
     assert not list(tmp_path.rglob("outside.tif"))
 

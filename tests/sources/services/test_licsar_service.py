@@ -7,7 +7,7 @@ import rasterio
 from rasterio.transform import from_origin
 
 from tasks.regions import Bounds, Region, Service, SourceConfig, Split, TimeWindow
-from tasks.sources import SourceUnavailable, open_source
+from tasks.sources import SourceDataInvalid, SourceUnavailable, open_source
 from tasks.sources.services import Ask, Http, Landing, open_service
 
 FRAME = "064A_05410_131313"
@@ -159,7 +159,8 @@ def test_an_error_page_is_no_geotiff_and_the_other_pairs_come(tmp_path, serve, t
         )
 
     ask = ask_of(tmp_path, serve(page).url)
-    mirror(ask)
+    with pytest.raises(SourceDataInvalid):
+        mirror(ask)
     assert f"{PAIRS[1]}.geo.unw.tif" not in landed(ask)
     assert f"{PAIRS[2]}.geo.unw.tif" in landed(ask)
     entry = ask.landing.ledger.get(f"{FRAME}/{PAIRS[1]}/unw")
@@ -237,3 +238,19 @@ def test_a_stopped_pull_goes_on_where_it_was(tmp_path, serve, three, Reply):
     mirror(second)
     assert len(landed(second)) == 4
     assert sum(r.path.endswith(".tif") and PAIRS[1] in r.path for r in whole.seen[before:]) == 0
+
+
+def test_no_pair_is_settled_while_a_server_that_may_have_it_is_down(tmp_path, serve, serve_folder, Reply):
+    full, few = tmp_path / "full", tmp_path / "few"
+    publish(full, PAIRS)
+    publish(few, PAIRS, without=PAIRS)  # coherence alone
+    is_down = True
+    whole = serve_folder(full).answer
+    main = serve(lambda request: Reply(status=503) if is_down else whole(request))
+    ask = ask_of(tmp_path, main.url, serve_folder(few).url, now="2020-06-01")
+    with pytest.raises(SourceUnavailable, match="HTTP 503"):
+        mirror(ask)
+    assert not any(entry.state == "empty" for entry in ask.landing.ledger.entries())
+    is_down = False
+    mirror(ask)
+    assert all(f"{pair}.geo.unw.tif" in landed(ask) for pair in PAIRS[1:]), "the first ends before the window"

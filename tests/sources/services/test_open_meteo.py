@@ -113,7 +113,7 @@ def test_an_error_with_status_200_is_no_weather_and_is_asked_for_again(tmp_path,
     ask = ask_of(tmp_path, serve(service).url)
     with pytest.raises(SourceDataInvalid, match=message):
         mirror(ask)
-    assert not list(ask.landing.folder.glob("*.json"))
+    assert len(list(ask.landing.folder.glob("*.json"))) == 1, "the other month came"
     assert len(mirror(ask)) == 2
 
 
@@ -135,3 +135,15 @@ def test_another_unit_is_converted_and_an_unknown_one_refused(tmp_path, serve):
     mirror(other)
     with pytest.raises(SourceDataInvalid, match="surface_pressure in hPa or Pa, found units 'mmHg'"):
         read(other)
+
+
+def test_another_grid_of_places_voids_what_was_settled(tmp_path, serve):
+    server = serve(OpenMeteo())
+    names = mirror(ask_of(tmp_path, server.url))
+    coarse = ask_of(tmp_path, server.url, step_deg=1.0)
+    assert mirror(coarse) == names
+    assert {entry.attempts for entry in coarse.landing.ledger.entries()} == {1}, "no old entry is left"
+    assert read(coarse).dataset.sizes["station"] == 4
+    n = len(server.seen)
+    mirror(coarse)
+    assert len(server.seen) == n
