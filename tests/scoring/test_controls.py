@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from fusion_models.data.asof import as_of
+from fusion_models.data.asof import as_of, view_digest
 from fusion_models.data.cube import CubeData, LeakError
 from tasks.scoring import busiest_times, label_shuffle, leaking, refuse_future, refuse_leaks, without_future
 
@@ -139,7 +139,7 @@ def test_without_the_future_nothing_of_it_is_left(cube: CubeData) -> None:
     seen = np.isfinite(blind.groups["strain"]["dilatation_rate"].values).any(axis=(1, 2))
     assert seen.sum() == 39
     view, again = as_of(cube, moment), as_of(blind, moment)
-    assert view.digest() == again.digest()
+    assert view_digest(view, 60, 8) == view_digest(again, 60, 8)
 
 
 def test_the_busiest_windows_come_in_order_of_time() -> None:
