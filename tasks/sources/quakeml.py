@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,24 +95,36 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     return Fetched(dataset, tuple(invalid + complaints + repeated))
 
 
-def _parse(path: Path) -> tuple[list[_Version], list[SourceDataInvalid]]:
-    versions: list[_Version] = []
-    times_seen: Counter[str] = Counter()
+def payload_keys(path: Path) -> set[str]:
+    """Return the ids of the events in a file."""
+    return {event_id_of(event.get("publicID", "")) for event in _events(path)}
+
+
+def _events(path: Path) -> Iterator[etree._Element]:
+    """Yield the event elements of a file, each of which is gone when the next one comes."""
     try:
         # opened here, for libxml2 calls a disk that does not answer broken XML
         with path.open("rb") as file:
             refuse_doctype(file.read(_HEAD), path)
             file.seek(0)
             for _, event in etree.iterparse(file, tag="{*}event", events=("end",), resolve_entities=False):
-                found = _versions(event)
-                versions.extend(found)
-                times_seen.update({version.event_id for version in found})
+                yield event
                 event.clear()
                 # siblings already read stay in the tree unless they are unlinked
                 while event.getprevious() is not None:
                     del event.getparent()[0]
     except etree.XMLSyntaxError as error:
         raise SourceDataInvalid(path, "well-formed QuakeML", str(error)) from error
+
+
+def _parse(path: Path) -> tuple[list[_Version], list[SourceDataInvalid]]:
+    versions: list[_Version] = []
+    times_seen: Counter[str] = Counter()
+    try:
+        for event in _events(path):
+            found = _versions(event)
+            versions.extend(found)
+            times_seen.update({version.event_id for version in found})
     except ValueError as error:
         raise SourceDataInvalid(path, "numbers in the origins and magnitudes", str(error)) from error
     again = [name for name, times in times_seen.items() if times > 1]
