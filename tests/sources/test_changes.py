@@ -82,7 +82,7 @@ TABLES: dict[Provider, tuple[str, tuple[str, str], tuple[str, str]]] = {
     # what changes with each issue of the table, and what does when a station moves
     "isd_lite": ("isd-history.csv", ("20250820", "20250821"), ("+35.400", "+35.401")),
     "cwu_csv": ("cwu.final_nam14.vel", (" -2.0 ", " -3.0 "), ("36.09", "36.08")),
-    "geonet": ("stations.json", ("174.8", "175.0"), ("36.09", "36.08")),
+    "geonet": ("stations.json", ("174.8", "175.0"), ("35.67", "35.68")),
 }
 
 
@@ -99,7 +99,7 @@ def test_a_table_of_places_that_is_written_anew_asks_for_the_stations_that_moved
 
     path.write_text(path.read_text().replace(*moved))
     (found,) = portions(provider, tmp_path / "data", log, is_first=False, most_bytes=ALL_AT_ONCE)
-    assert 0 < len(found.stamps) <= len(log.seen()) / 3
+    assert 0 < len(found.stamps) <= len(log.seen()) / 2
 
 
 @settings(deadline=None)
