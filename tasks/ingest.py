@@ -179,8 +179,8 @@ def _ingest_portion(
         snapshot = store.write(group, answer, is_damaged=bool(fetched.invalid))
     except ValueError as refused:
         return IngestReport(group=group, status="invalid", messages=[*messages, str(refused)])
-    # Payloads that were left out are read again each time, until they are mended.
-    bad = {Path(problem.path) for problem in fetched.invalid}
+    # Payloads that were left out are read again each time, until they are mended; so that it is said each time.
+    bad = {Path(problem.path) for problem in fetched.invalid if problem.is_left_out}
     good = {n: stamp for n, stamp in portion.stamps.items() if root / config.path / n not in bad}
     log.keep(good, portion.keys)
     return IngestReport(

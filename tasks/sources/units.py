@@ -18,6 +18,7 @@ import xarray as xr
 
 from tasks.regions.region import Provider
 from tasks.sources.contract import SourceDataInvalid
+from tasks.sources.transient import raise_if_transient
 
 Keys = Set[str]
 Stamps = Mapping[str, list[int]]
@@ -66,14 +67,13 @@ def contents(provider: Provider, path: Path) -> Keys:
 
     Raises
     ------
-    OSError
-        If the disk does not answer.
+    SourceUnavailable
+        If the disk or network does not answer.
     """
     try:
         keys: Keys = import_module(f"tasks.sources.{provider}").payload_keys(path)
-    except SourceDataInvalid as error:
-        if isinstance(error.__cause__, OSError):
-            raise error.__cause__ from error
+    except (OSError, SourceDataInvalid) as error:
+        raise_if_transient(error, path)
         return frozenset()
     return keys
 
