@@ -25,10 +25,11 @@ MOMENTS = ("2019-07-08", "2019-09-02")
 ONE_FILE = {"mintpy", "quadtree", "raster"}
 ALL_WAYS = [(provider, k, first) for provider in WRITERS for k in range(len(growing(provider)))
             for first in (1 << 30, 1)]  # fmt: skip
+LIKE_OTHERS = ("scedc_m3", "relocated", "los_geotiff")
 # in the suite one way of each provider, and for three kinds of dependence file by file from the start
 WAYS = [
     (p, k, n)
-    if k == len(growing(p)) - 1 and (n > 1) != (p in ("comcat", "era5", "sds"))
+    if k == len(growing(p)) - 1 and (n > 1) != (p in ("comcat", "era5", "sds")) and p not in LIKE_OTHERS
     else pytest.param(p, k, n, marks=pytest.mark.heavy)
     for p, k, n in ALL_WAYS
 ]
