@@ -6,7 +6,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-import numpy as np
 import xarray as xr
 from filelock import FileLock
 from prefect import task
@@ -14,6 +13,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
 from pydantic import BaseModel, Field
 
+from tasks.cubes.answers import completed
 from tasks.cubes.store import ObservationStore, StoreBusy
 from tasks.progress import progress
 from tasks.regions import Region, SourceConfig, TimeWindow
@@ -37,7 +37,6 @@ _PATIENCE_S = 600.0
 # The state of a source of which portions differ is the first of these.
 _TELLING = ("stored", "unavailable", "invalid", "unchanged", "empty")
 _ROWS = ("event", "record")
-_GAP = np.uint8(1)
 # New payloads that are read at once, in bytes as they lie on disk; decoded they take up to some twenty times as much.
 _PORTION_BYTES = 32 << 20
 
@@ -193,9 +192,7 @@ def _ingest_portion(
 
 
 def _continuing(portion: Portion, fetched: Fetched, store: ObservationStore, group: str) -> xr.Dataset:
-    """Return of the answer to a portion what it is complete about, with the variables and attributes of the group.
-
-    Variables that other payloads have are missing in it. A group of which a part is reconstructed is so as a whole.
+    """Return of the answer to a portion what it is complete about, as a part of the group.
 
     Raises
     ------
@@ -207,18 +204,7 @@ def _continuing(portion: Portion, fetched: Fetched, store: ObservationStore, gro
         raise SourceEmpty(f"{group}: expected observations in what is new, found none")
     if portion.names is None or not store.has(group):
         return answer
-    stored, attributes = store.describe(group)
-    lacking = {
-        name: (like.dims, np.full([answer.sizes[d] for d in like.dims], like.missing))
-        for name, like in stored.items()
-        if name not in answer.variables and set(like.dims) <= set(answer.dims)
-    }
-    if any(values.dtype.kind == "f" for _, values in lacking.values()):
-        # as where a variable is missing at some of the times that are read together
-        answer = answer.assign(quality_flag=answer["quality_flag"].clip(min=_GAP))
-    if "reconstructed" in (answer.attrs.get("vintage"), attributes.get("vintage")):
-        attributes["vintage"] = "reconstructed"
-    return answer.assign(lacking).assign_attrs(attributes)
+    return completed(answer, *store.describe(group))
 
 
 def _in_all(reports: Sequence[IngestReport]) -> IngestReport | None:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import xarray as xr
 
 from tasks.regions.region import Provider
+from tasks.sources.beside import Stamps
 from tasks.sources.read_log import ReadLog
-from tasks.sources.units import RULES, Keys, Rule, Stamps, contents
+from tasks.sources.units import RULES, Keys, Rule, contents
 
 
 class Portion(NamedTuple):

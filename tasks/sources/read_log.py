@@ -6,7 +6,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from tasks.sources.units import Keys, Stamps
+from tasks.sources.beside import Stamps
+from tasks.sources.units import Keys
 
 _AT_ONCE: Final = 500
 _TABLES: Final = """

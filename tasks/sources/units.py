@@ -7,7 +7,6 @@ payloads that it belongs to.
 """
 
 import re
-import zlib
 from collections.abc import Callable, Collection, Mapping, Set
 from importlib import import_module
 from pathlib import Path, PurePosixPath
@@ -17,12 +16,11 @@ import numpy as np
 import xarray as xr
 
 from tasks.regions.region import Provider
+from tasks.sources.beside import Beside, Stamps, files_beside, metadata_beside, nslc_station, places_beside
 from tasks.sources.contract import SourceDataInvalid
 from tasks.sources.transient import raise_if_transient
 
 Keys = Set[str]
-Stamps = Mapping[str, list[int]]
-Beside = Callable[[PurePosixPath], int]
 _PAIR: Final = re.compile(r"\d{8}_(\d{8})")
 _YEAR: Final = re.compile(r"-(\d{4})(?:\.gz|-.+\.txt(?:\.gz)?)")
 _DAY: Final = np.timedelta64(1, "D")
@@ -120,11 +118,7 @@ def _named(pattern: str) -> Callable[[PurePosixPath], str | None]:
 def _of_folder(name: PurePosixPath) -> str | None:
     if name.suffix != ".mseed":
         return None
-    return f"{name.parent.as_posix()}/{_nslc_station(name)}"
-
-
-def _nslc_station(name: PurePosixPath) -> str:
-    return ".".join(name.name.split(".")[:2])
+    return f"{name.parent.as_posix()}/{nslc_station(name)}"
 
 
 def _station_day(name: PurePosixPath) -> str | None:
@@ -132,7 +126,7 @@ def _station_day(name: PurePosixPath) -> str | None:
     if len(parts) != 7 or parts[4] != "D" or not (parts[5].isdecimal() and parts[6].isdecimal()):
         return None
     day = np.datetime64(f"{int(parts[5]):04d}", "D") + np.timedelta64(int(parts[6]) - 1, "D")
-    return f"{_nslc_station(name)} {day}"
+    return f"{nslc_station(name)} {day}"
 
 
 def _near_days(changed: Keys, _known: Collection[str]) -> Reach:
@@ -180,48 +174,6 @@ def _records(answer: xr.Dataset, touched: Keys) -> xr.Dataset:
     return answer.isel(record=np.flatnonzero([f"{station} {day}" in touched for station, day in names]))
 
 
-def _files_beside(pattern: str) -> Callable[[Path, Stamps], Beside]:
-    """Read all payloads with the files that match."""
-    form = re.compile(pattern)
-
-    def beside(_folder: Path, stamps: Stamps) -> Beside:
-        found = _digest(sorted((n, s) for n, s in stamps.items() if form.search(n)))
-        return lambda _name: found
-
-    return beside
-
-
-def _metadata_beside(folder: Path, stamps: Stamps) -> Beside:
-    """Read a station's payloads with its StationXML, which may also lie in the folder above."""
-    found: dict[str, list[object]] = {}
-    for name, stamp in sorted(stamps.items()):
-        if name.endswith(".xml"):
-            found.setdefault(PurePosixPath(name).stem, []).append((name, stamp))
-    for path in sorted((folder.parent / "stations").glob("*.xml")):
-        found.setdefault(path.stem, []).append(path.stat().st_mtime_ns)
-    digests = {station: _digest(files) for station, files in found.items()}
-    return lambda name: digests.get(_nslc_station(name), 0)
-
-
-def _places_beside(
-    provider: Provider, station: Callable[[PurePosixPath], str]
-) -> Callable[[Path, Stamps], Beside]:
-    """Read a station's payloads with its place in a table of many, which is written anew for the others."""
-
-    def beside(folder: Path, _stamps: Stamps) -> Beside:
-        try:
-            places = import_module(f"tasks.sources.{provider}").places_beside(folder)
-        except SourceDataInvalid:
-            places = {}
-        return lambda name: _digest(places.get(station(name)))
-
-    return beside
-
-
-def _digest(value: object) -> int:
-    return zlib.crc32(repr(value).encode())
-
-
 # An event's version known first, its latest one, or that it left the box, are told by all of its versions, in
 # whatever files: revisions come in files of their own, yearly listings are written anew.
 _CATALOG: Final = Rule(
@@ -237,25 +189,25 @@ RULES: Final[Mapping[Provider, Rule]] = {
     "uscrn": _DAYS._replace(key=_file(".parquet", ".txt", ".txt.gz"), reach=_local_days),
     # stations of one year, so that an hour that only some of them have is a gap of the others
     "uscrn_hourly": Rule(_year),
-    "isd_lite": Rule(_year, beside=_places_beside("isd_lite", lambda name: name.name[:12])),
+    "isd_lite": Rule(_year, beside=places_beside("isd_lite", lambda name: name.name[:12])),
     "tenv3": Rule(_file(".tenv3")),
     "pos": Rule(_field(0, ".pos", ".pos.gz", ".pos.xz")),
     "cwu_csv": Rule(
-        _field(1, ".csv", ".csv.xz", ".csv.gz"), beside=_places_beside("cwu_csv", lambda name: _station(1, name))
+        _field(1, ".csv", ".csv.xz", ".csv.gz"), beside=places_beside("cwu_csv", lambda name: _station(1, name))
     ),
     "geonet": _DAYS._replace(
         key=_file(".csv", ".csv.gz", ".csv.xz"),
-        beside=_places_beside("geonet", lambda name: _station(0, name)),
+        beside=places_beside("geonet", lambda name: _station(0, name)),
     ),
-    "gnss_mseed": Rule(_file(".tar.gz"), beside=_files_beside(r"\.geodetic\.dat$")),
-    "los_geotiff": Rule(_later_day, beside=_files_beside("^metadata/")),
-    "licsar": Rule(_later_day, beside=_files_beside("^metadata/")),
+    "gnss_mseed": Rule(_file(".tar.gz"), beside=files_beside(r"\.geodetic\.dat$")),
+    "los_geotiff": Rule(_later_day, beside=files_beside("^metadata/")),
+    "licsar": Rule(_later_day, beside=files_beside("^metadata/")),
     "hyp3": Rule(_named(r"S1[A-D]{2}_\d{8}T\d{6}_(\d{8})T"), has_common_track=True),
     "aria": Rule(_named(r"S1-GUNW-[AD]-[RL]-\d{3}-tops-(\d{8})_"), has_common_track=True),
     "opera": Rule(
         _named(r"OPERA_L3_DISP-S1_IW_(F\d{5})_[VH]{2}_(\d{8}T\d{6})Z_(\d{8}T\d{6})Z"),
-        reach=_series, part=_passes, beside=_files_beside("_STATIC_|-STATIC_"),
+        reach=_series, part=_passes, beside=files_beside("_STATIC_|-STATIC_"),
     ),
-    "miniseed": Rule(_of_folder, beside=_metadata_beside),
-    "sds": Rule(_station_day, reach=_near_days, part=_records, beside=_metadata_beside),
+    "miniseed": Rule(_of_folder, beside=metadata_beside),
+    "sds": Rule(_station_day, reach=_near_days, part=_records, beside=metadata_beside),
 }  # fmt: skip
