@@ -169,16 +169,8 @@ def _replay(
         raise SourceMissing(f"region {region.name!r}: a replay walks a recorded archive, and none is given")
     end = config.replay_to or region.end.isoformat()
     replayed: Replayed = replay_archive(workspace, region, str(archive), config.replay_from, end)
-    store = ObservationStore(workspace.observations, region.store_name)
     get_run_logger().info("%d days, %d snapshots", replayed.days, replayed.commits)
-    return [
-        IngestReport(
-            group=group,
-            status="stored" if group in replayed.changed else "unchanged",
-            snapshot=replayed.snapshot,
-        )
-        for group in store.groups()
-    ] + [IngestReport(group="replay", status="invalid", messages=[line]) for line in replayed.left_out]
+    return replayed.reports
 
 
 @flow(name="ingest", flow_run_name="ingest-{config.region}")

@@ -1,37 +1,44 @@
 """Stage: ask one source for its window and append what it has to the observation store."""
 
-import errno
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+import xarray as xr
 from filelock import FileLock
 from prefect import task
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
 from pydantic import BaseModel, Field
 
+from tasks.cubes.answers import completed
 from tasks.cubes.store import ObservationStore, StoreBusy
 from tasks.progress import progress
 from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.simulation import load_simulation, simulate_world, write_archive
 from tasks.sources import open_source
-from tasks.sources.changes import ReadLog, inventory, link_view, to_read
+from tasks.sources.changes import Portion, link_view, portions
 from tasks.sources.contract import (
+    Fetched,
     SourceDataInvalid,
     SourceDenied,
     SourceEmpty,
     SourceMissing,
     SourceUnavailable,
 )
+from tasks.sources.read_log import ReadLog
+from tasks.sources.transient import raise_if_transient
 from tasks.stage import content_key, stage
 from tasks.workspace import Workspace, code_digest, digest
 
 _PATIENCE_S = 600.0
-# What a network disk or a server says when it may answer the next time.
-_TRANSIENT = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.ECONNRESET, errno.ENETUNREACH}
+# The state of a source of which portions differ is the first of these.
+_TELLING = ("stored", "unavailable", "invalid", "unchanged", "empty")
+_ROWS = ("event", "record")
+# New payloads that are read at once, in bytes as they lie on disk; decoded they take up to some twenty times as much.
+_PORTION_BYTES = 32 << 20
 
 
 class IngestReport(BaseModel):
@@ -126,56 +133,100 @@ def ingest_source(
     """
     config = next(s for s in region.sources if s.group == group)
     store = ObservationStore(workspace.observations, region.store_name)
-    path = Path(archive) / config.path
     log = _read_log(workspace, region, config)
-    there = inventory(path) if path.exists() else {}
-    names = to_read(config.provider, there, log.seen()) if store.has(group) else None
-    unchanged = IngestReport(group=group, status="unchanged", snapshot=str(store.snapshot()))
-    if names is not None and not names:
-        return unchanged
-    root = Path(archive)
+    path = Path(archive) / config.path
     try:
-        with _shown(Path(archive), config.path, names) as root:
-            fetched = open_source(config.provider)(config, root, region, window_of(region, config))
-    except SourceEmpty as empty:
-        if names is not None:  # what is new lies outside of the region or its period
-            log.keep(there)
-            return unchanged
-        return IngestReport(group=group, status="empty", messages=[str(empty)])
-    except SourceMissing as missing:
-        return IngestReport(group=group, status="unavailable", messages=[str(missing)])
-    except SourceDataInvalid as invalid:
-        if names is not None:  # what was stored before stays as it is
-            return unchanged.model_copy(update={"messages": [_told(invalid, root, archive)]})
-        return IngestReport(group=group, status="invalid", messages=[str(invalid)])
+        what = portions(config.provider, path, log, is_first=not store.has(group), most_bytes=_PORTION_BYTES)
+        reports = [_ingest_portion(store, log, region, config, Path(archive), portion) for portion in what]
     except OSError as error:
-        if error.errno not in _TRANSIENT:
-            raise
-        raise SourceUnavailable(
-            f"{error.filename or Path(archive) / config.path}: {error.strerror}"
-        ) from error
+        raise_if_transient(error, path)
+        raise
+    return _in_all(reports) or IngestReport(group=group, status="unchanged", snapshot=str(store.snapshot()))
+
+
+def _ingest_portion(
+    store: ObservationStore,
+    log: ReadLog,
+    region: Region,
+    config: SourceConfig,
+    archive: Path,
+    portion: Portion,
+) -> IngestReport:
+    """Read a portion and commit it; then note that, so that a kill in between only makes it be read again."""
+    group, is_known = config.group, store.has(config.group)
+    before = store.snapshot()
+    unchanged = IngestReport(group=group, status="unchanged", snapshot=str(before))
+    with _shown(archive, config.path, portion.names) as root:
+        try:
+            fetched = open_source(config.provider)(config, root, region, window_of(region, config))
+            answer = _continuing(portion, fetched, store, group)
+        except SourceEmpty as empty:
+            log.keep(portion.stamps, portion.keys)
+            if is_known:  # what is new lies outside of the region or its period
+                return unchanged
+            return IngestReport(group=group, status="empty", messages=[str(empty)])
+        except SourceMissing as missing:
+            return IngestReport(group=group, status="unavailable", messages=[str(missing)])
+        except SourceDataInvalid as invalid:
+            told = [_told(invalid, root, archive)]
+            if is_known and portion.names is not None:  # what was stored before stays as it is
+                return unchanged.model_copy(update={"messages": told})
+            return IngestReport(group=group, status="invalid", messages=told)
+    # what was left out is often why the rest does not fit
+    messages = [_told(problem, root, archive) for problem in fetched.invalid]
     try:
-        before = store.snapshot()
-        snapshot = store.write(group, fetched.dataset, is_damaged=bool(fetched.invalid))
+        snapshot = store.write(group, answer, is_damaged=bool(fetched.invalid))
     except ValueError as refused:
-        # what was left out is often why the rest does not fit
-        why = [_told(problem, root, archive) for problem in fetched.invalid]
-        return IngestReport(group=group, status="invalid", messages=[*why, str(refused)])
-    # Payloads that were left out are read again each time, until they are mended.
-    bad = {Path(problem.path) for problem in fetched.invalid}
-    log.keep({name: stamp for name, stamp in there.items() if root / config.path / name not in bad})
+        return IngestReport(group=group, status="invalid", messages=[*messages, str(refused)])
+    # Payloads that were left out are read again each time, until they are mended; so that it is said each time.
+    bad = {Path(problem.path) for problem in fetched.invalid if problem.is_left_out}
+    good = {n: stamp for n, stamp in portion.stamps.items() if root / config.path / n not in bad}
+    log.keep(good, portion.keys)
     return IngestReport(
         group=group,
         status="unchanged" if snapshot == before else "stored",
         snapshot=snapshot,
-        sizes={str(k): int(v) for k, v in fetched.dataset.sizes.items()},
-        messages=[_told(problem, root, archive) for problem in fetched.invalid],
+        sizes={str(k): int(v) for k, v in answer.sizes.items()},
+        messages=messages,
     )
 
 
-def _told(problem: SourceDataInvalid, root: Path, archive: str) -> str:
+def _continuing(portion: Portion, fetched: Fetched, store: ObservationStore, group: str) -> xr.Dataset:
+    """Return of the answer to a portion what it is complete about, as a part of the group.
+
+    Raises
+    ------
+    SourceEmpty
+        If nothing is left.
+    """
+    answer = portion.part(fetched.dataset)
+    if not all(answer.sizes.values()):
+        raise SourceEmpty(f"{group}: expected observations in what is new, found none")
+    if portion.names is None or not store.has(group):
+        return answer
+    return completed(answer, *store.describe(group))
+
+
+def _in_all(reports: Sequence[IngestReport]) -> IngestReport | None:
+    """Return what the portions of one source gave together; None if there were none."""
+    if len(reports) < 2:
+        return reports[0] if reports else None
+    worst = sorted({report.status for report in reports}, key=_TELLING.index)[0]
+    sizes: dict[str, int] = {}
+    for name, size in ((n, s) for report in reports for n, s in report.sizes.items()):
+        sizes[name] = sizes.get(name, 0) + size if name in _ROWS else max(sizes.get(name, 0), size)
+    return IngestReport(
+        group=reports[0].group,
+        status=worst,
+        snapshot=reports[-1].snapshot,
+        sizes=sizes,
+        messages=list(dict.fromkeys(message for report in reports for message in report.messages)),
+    )
+
+
+def _told(problem: SourceDataInvalid, root: Path, archive: Path) -> str:
     """Return the complaint with the archive's path: a view of its new payloads was read."""
-    return str(problem).replace(str(root), archive)
+    return str(problem).replace(str(root), str(archive))
 
 
 def _read_log(workspace: Workspace, region: Region, config: SourceConfig) -> ReadLog:
@@ -187,17 +238,17 @@ def _read_log(workspace: Workspace, region: Region, config: SourceConfig) -> Rea
         "code": code_digest("tasks"),
     }
     window = [str(moment) for moment in window_of(region, config)]
-    name = f"{config.modality}-{config.name}.json"
+    name = f"{config.modality}-{config.name}.sqlite"
     folder = workspace.ingest / ".read" / region.store_name
     return ReadLog(folder / name, digest(reader | {"window": window}))
 
 
 @contextmanager
-def _shown(archive: Path, path: str, names: set[str] | None) -> Iterator[Path]:
-    """Give a folder like `archive` that shows of `path` only the files `names`; `archive` itself for all of them."""
+def _shown(archive: Path, path: str, names: Collection[str] | None) -> Iterator[Path]:
+    """Give a folder like `archive` that shows of the folder `path` only the files `names`; None: `archive` itself."""
     if names is None:
         yield archive
         return
     with TemporaryDirectory(prefix="quakecube-") as view:
-        link_view(archive / path, names, Path(view) / path)
+        link_view(archive, path, names, Path(view))
         yield Path(view)

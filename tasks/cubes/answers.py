@@ -8,10 +8,11 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 
-from tasks.cubes.layout import dimensions, encoded
+from tasks.cubes.layout import StoredVariable, dimensions, encoded
 
 Arrays = Mapping[str, "zarr.Array[Any]"]
 Places = NDArray[np.int64]
+_GAP = np.uint8(1)
 
 
 def check_answer(arrays: Arrays, answer: xr.Dataset, dim: str) -> None:
@@ -41,6 +42,26 @@ def check_answer(arrays: Arrays, answer: xr.Dataset, dim: str) -> None:
             same = bool(np.array_equal(np.asarray(axis[:]), encoded(answer[name].values, axis)))
         if not same:
             raise ValueError(f"axis {name!r} differs from the stored one; a new grid needs a new source name")
+
+
+def completed(
+    answer: xr.Dataset, stored: Mapping[str, StoredVariable], attributes: Mapping[str, object]
+) -> xr.Dataset:
+    """Return an answer to some of a source's payloads with the variables and attributes of the group that it joins.
+
+    Variables that only other payloads have are missing in it, and its flag says so. A group of which a part is
+    reconstructed is so as a whole.
+    """
+    lacking = {
+        name: (like.dims, np.full([answer.sizes[d] for d in like.dims], like.missing))
+        for name, like in stored.items()
+        if name not in answer.variables and set(like.dims) <= set(answer.dims)
+    }
+    if any(values.dtype.kind == "f" for _, values in lacking.values()):
+        # as where a variable is missing at some of the times that are read together
+        answer = answer.assign(quality_flag=answer["quality_flag"].clip(min=_GAP))
+    vintage = {"vintage": "reconstructed"} if answer.attrs.get("vintage") == "reconstructed" else {}
+    return answer.assign(lacking).assign_attrs({**attributes, **vintage})
 
 
 def wider_types(arrays: Arrays, answer: xr.Dataset) -> dict[str, np.dtype[Any]]:

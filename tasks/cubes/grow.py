@@ -263,7 +263,10 @@ class GrowingGroup:
             mark_events(self._parent)
 
     def _keep_fixed(self, answer: xr.Dataset, stations: Places | None, *, covered: bool) -> None:
-        """Write what has no rows: of its own stations the answer's, else only if the answer covers every stored row."""
+        """Write what has no rows: of its own stations the answer's, else all of it if it covers every stored row.
+
+        An answer that does not fills what is missing: the look vector of a pixel that no scene had reached.
+        """
         for name, array in self._arrays.items():
             dims = dimensions(array)
             if self._dim in dims or name == "station":
@@ -275,5 +278,7 @@ class GrowingGroup:
                 after[stations] = values
             elif covered:
                 after = values
+            elif values.dtype.kind == "f":
+                after = np.where(np.isnan(before), values, before)
             if not equal(before, after):
                 array[...] = after

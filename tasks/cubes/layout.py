@@ -1,6 +1,6 @@
 """How a group lies in Zarr: chunks short along the growing axis, fills that mean missing, times as int64 ns."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import icechunk
 import numpy as np
@@ -45,6 +45,29 @@ _FILLS: Final[dict[str, object]] = {
     "i": 0,
     "b": False,
 }
+
+
+class StoredVariable(NamedTuple):
+    """Dimensions of a stored variable, and what it holds where nothing was said."""
+
+    dims: tuple[str, ...]
+    missing: np.generic
+
+
+def described(
+    store: icechunk.IcechunkStore, group: str
+) -> tuple[dict[str, StoredVariable], dict[str, object]]:
+    """Return the variables and the attributes of a stored group, without reading any of it."""
+    parent = zarr.open_group(store, path=group, mode="r")
+    variables = {
+        str(name): StoredVariable(dimensions(array), filled(array, (1,))[0])
+        for name, array in parent.arrays()
+        if str(name) not in HIDDEN
+    }
+    attributes: dict[str, object] = {
+        str(name): value for name, value in parent.attrs.items() if name != "coordinates"
+    }
+    return variables, attributes
 
 
 def row_dimension_of(dataset: xr.Dataset) -> str | None:

@@ -12,7 +12,7 @@ from tasks.cubes.append import in_order, row_dimension, sorted_unique
 from tasks.cubes.changes import first_changes
 from tasks.cubes.events import rows_from, stored_start
 from tasks.cubes.grow import GrowingGroup
-from tasks.cubes.layout import REVISIONS, canonical, put_group
+from tasks.cubes.layout import REVISIONS, StoredVariable, canonical, described, put_group
 from tasks.cubes.repository import Repository, groups_of, in_chunks, open_group
 from tasks.cubes.revisions import REVISION, as_known, events_in_force
 from tasks.cubes.zones import rows_between
@@ -122,6 +122,10 @@ class ObservationStore:
     def has(self, group: str) -> bool:
         """Tell whether anything is stored in `group`, without reading any of it."""
         return group in self.groups()
+
+    def describe(self, group: str) -> tuple[dict[str, StoredVariable], dict[str, object]]:
+        """Return the variables and the attributes of a stored group, without reading any of it."""
+        return described(self._repository.reader(None), group)
 
     def read(self, group: str, snapshot: str | None = None, *, first: bool = False) -> xr.Dataset | None:
         """Return `group` lazily, with Dask chunks, at `snapshot` (default: newest); None if it is not there.

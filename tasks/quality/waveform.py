@@ -22,6 +22,7 @@ CLOCK_S_PER_KM: Final = 0.04
 NOISE_S: Final = 4.0
 ONSET_RATIO: Final = 8.0
 _SECOND_NS: Final = 1_000_000_000
+_RECORDS_AT_ONCE: Final = 64
 Floats = NDArray[np.float64]
 Stamps = NDArray[np.int64]
 
@@ -38,24 +39,25 @@ def judge_waveforms(observations: xr.Dataset, earthquakes: Earthquakes) -> xr.Da
     `available_time` (record) is the latest of the records that begin in the same minute or before. Not judged:
     polarity, orientation, and clock errors of records that hold no known earthquake.
     """
-    observations = observations.load()
-    velocity = observations["velocity"].transpose("record", "channel", "sample").values.astype(np.float64)
+    velocity = observations["velocity"].transpose("record", "channel", "sample")
+    observations = observations.drop_vars("velocity").load()
+    spread, peak, is_copy = _measure(velocity)
     time, available = stamps(observations["time"]), stamps(observations["available_time"])
     rate = float(observations.attrs["sampling_rate_hz"])
     station = observations["station"].values.astype(str)
-    empty = np.where(np.isfinite(velocity).any(axis=2), 0.0, np.nan)
     flags = observations["quality_flag"].transpose("record", "channel").values.astype(np.uint8)
-    reason = provider_reason(flags, empty)
+    reason = provider_reason(flags, spread)
     usable = _latest_of_the_minute(time, available)
-    spread = _spread(velocity)
     dead = (spread < DEAD_VELOCITY) | (spread < DEAD_SHARE * _middle(spread))
-    peak = np.nan_to_num(np.abs(np.where(np.isnan(velocity), 0.0, velocity))).max(axis=2, initial=0.0)
     faults: list[tuple[Reason, NDArray[np.bool_]]] = [
         (Reason.DEAD, dead),
         (Reason.OUT_OF_RANGE, peak > LARGEST_VELOCITY),
-        (Reason.SWAPPED, _is_copy(velocity) & ~dead),
+        (Reason.SWAPPED, is_copy & ~dead),
         (Reason.RESPONSE, _wrong_gain(time, station, spread)[:, None]),
-        (Reason.CLOCK, _wrong_clock(observations, velocity[:, 0], rate, usable, earthquakes)[:, None]),
+        (
+            Reason.CLOCK,
+            _wrong_clock(observations, velocity.isel(channel=0), rate, usable, earthquakes)[:, None],
+        ),
     ]
     for fault, rows in faults:
         reason = np.where((reason == Reason.NONE) & rows, np.uint8(fault), reason)
@@ -66,6 +68,23 @@ def judge_waveforms(observations: xr.Dataset, earthquakes: Earthquakes) -> xr.Da
         "station": observations["station"],
     }
     return verdicts(("record", "channel"), coords, reason, usable, usable, "waveform")
+
+
+def _measure(velocity: xr.DataArray) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return spread, largest size, and whether it is a copy of another, of each channel (record, channel).
+
+    A block of records at a time is read and worked on, so that memory does not follow the archive.
+    """
+    parts = []
+    for first in range(0, velocity.sizes["record"], _RECORDS_AT_ONCE):
+        block = velocity.isel(record=slice(first, first + _RECORDS_AT_ONCE)).values.astype(np.float64)
+        peak = np.nan_to_num(np.abs(block)).max(axis=2, initial=0.0)
+        parts.append((_spread(block), peak, _is_copy(block)))
+    if not parts:
+        none = np.zeros(velocity.shape[:2])
+        return none, none, none.astype(bool)
+    spread, peaks, is_copy = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return spread, peaks, is_copy
 
 
 def _latest_of_the_minute(time: Stamps, available: Stamps) -> Stamps:
@@ -136,7 +155,7 @@ def _wrong_gain(time: Stamps, station: NDArray[np.str_], spread: Floats) -> NDAr
 
 
 def _wrong_clock(
-    observations: xr.Dataset, vertical: Floats, rate_hz: float, usable: Stamps, earthquakes: Earthquakes
+    observations: xr.Dataset, vertical: xr.DataArray, rate_hz: float, usable: Stamps, earthquakes: Earthquakes
 ) -> NDArray[np.bool_]:
     """Return (record,) whether the onset of a known earthquake comes at another time than at its neighbours."""
     time = stamps(observations["time"])
@@ -151,7 +170,8 @@ def _wrong_clock(
             continue
         one = earthquakes.take(np.arange(earthquakes.origin.size) == k)
         distance = np.array([one.distance_km(latitude[r], longitude[r])[0] for r in near])
-        onset = np.array([_onset_s(vertical[r], rate_hz) for r in near])
+        samples = vertical.isel(record=near).values.astype(np.float64)
+        onset = np.array([_onset_s(one, rate_hz) for one in samples])
         delay = (time[near] - origin) / _SECOND_NS + onset - distance / P_VELOCITY_KM_S
         seen = np.isfinite(delay)
         if seen.sum() <= NEIGHBOURS:

@@ -1,109 +1,163 @@
-"""Which payloads of a source are new since they were last read, so that an ingest costs what arrived, not the archive.
+"""Which payloads of a source are new since they were last read: an ingest costs what arrived, not the archive."""
 
-Payloads that have to be read together form a *unit*: the three channels of a station's record, the pairs that end on
-one day. What belongs to no unit (look vectors, station metadata) is a companion and always read along. A source whose
-payloads depend on each other in other ways is read whole.
-"""
-
-import json
-import re
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import NamedTuple
+
+import xarray as xr
 
 from tasks.regions import Provider
-
-Seen = Mapping[str, list[int]]
-Unit = Callable[[PurePosixPath], str | None]
-_PAIR: Final = re.compile(r"\d{8}_(\d{8})")
-
-
-def _file(*suffixes: str) -> Unit:
-    return lambda name: name.as_posix() if name.name.endswith(suffixes) else None
+from tasks.sources.beside import Stamps
+from tasks.sources.read_log import ReadLog
+from tasks.sources.units import RULES, Keys, Rule, contents
 
 
-def _station_of_folder(name: PurePosixPath) -> str | None:
-    if name.suffix != ".mseed":
-        return None
-    return f"{name.parent.as_posix()}/{'.'.join(name.name.split('.')[:2])}"
+class Portion(NamedTuple):
+    """Payloads that are read at once.
 
+    Attributes
+    ----------
+    names : collection of str, or None
+        Files to show to the reader, below the source's path; None: all that there are.
+    stamps : mapping of name to stamp
+        The payloads that are new or changed; the others are shown because these need them.
+    keys : mapping of name to keys
+        What the contents of these say.
+    part : callable
+        Takes from the reader's answer what it is complete about.
+    """
 
-def _station_day(name: PurePosixPath) -> str | None:
-    parts = name.name.split(".")
-    return f"{parts[0]}.{parts[1]} {parts[5]}.{parts[6]}" if len(parts) == 7 and parts[4] == "D" else None
-
-
-def _later_day(name: PurePosixPath) -> str | None:
-    pair = next((found for part in name.parts if (found := _PAIR.fullmatch(part))), None)
-    return pair.group(1) if pair else None
-
-
-UNITS: Final[Mapping[Provider, Unit]] = {
-    "tenv3": _file(".tenv3"),
-    "pos": _file(".pos"),
-    "cwu_csv": _file(".csv", ".csv.xz", ".csv.gz"),
-    "los_geotiff": _later_day,
-    "licsar": _later_day,
-    "miniseed": _station_of_folder,
-    "sds": _station_day,
-}
+    names: Collection[str] | None
+    stamps: Stamps
+    keys: Mapping[str, Keys]
+    part: Callable[[xr.Dataset], xr.Dataset]
 
 
 def inventory(path: Path) -> dict[str, list[int]]:
     """Return size and modification time (ns) of each file below `path` by its relative name; of a file, of itself."""
-    if path.is_file():
-        stat = path.stat()
-        return {path.name: [stat.st_size, stat.st_mtime_ns]}
+    files = [path] if path.is_file() else sorted(path.rglob("*"))
     found = {}
-    for file in sorted(path.rglob("*")):
+    for file in files:
         if file.is_file():
             stat = file.stat()
-            found[file.relative_to(path).as_posix()] = [stat.st_size, stat.st_mtime_ns]
+            name = file.name if file == path else file.relative_to(path).as_posix()
+            found[name] = [stat.st_size, stat.st_mtime_ns]
     return found
 
 
-def to_read(provider: Provider, now: Seen, seen: Seen) -> set[str] | None:
-    """Return the names of the files to read, given what there is `now` and what was `seen`; None: all of them.
+def portions(
+    provider: Provider, path: Path, log: ReadLog, *, is_first: bool, most_bytes: int
+) -> list[Portion]:
+    """Return what there is to read below `path`: payloads that are new or changed, with those that they depend on.
 
-    All, if the provider's payloads depend on each other, nothing was seen yet, or a companion changed. Otherwise every
-    file of each unit in which one is new or changed, and the companions. A file that vanished asks for nothing: rows
-    that were stored stay.
+    Everything at once if the provider's source is one file, or little was read before and all of it fits. A file
+    that vanished asks for nothing: rows that were stored stay.
+
+    Parameters
+    ----------
+    is_first : bool
+        Nothing of the source is stored, whatever was read.
+    most_bytes : int
+        Of new payloads in one portion; one that is larger comes alone. Those that depend on each other come together
+        or again, whatever their size.
     """
-    unit_of = UNITS.get(provider)
-    if unit_of is None or not seen:
-        return None
-    units = {name: unit_of(PurePosixPath(name)) for name in now}
-    changed = {name for name, stamp in now.items() if seen.get(name) != stamp}
-    if any(units[name] is None for name in changed):
-        return None
-    wanted = {units[name] for name in changed}
-    return {name for name, unit in units.items() if unit is None or unit in wanted} if wanted else set()
+    if is_first:
+        log.forget()
+    now, seen = inventory(path), log.seen()
+    rule = RULES.get(provider)
+    if rule is None or path.is_file():
+        stamps = {name: [*stamp, 0] for name, stamp in now.items()}
+        is_new = is_first or any(seen.get(name) != stamp for name, stamp in stamps.items())
+        return [Portion(None, stamps, {}, _whole)] if is_new else []
+    payloads = _Payloads(provider, rule, path, now, log)
+    changed = {name: stamp for name, stamp in payloads.stamps.items() if seen.get(name) != stamp}
+    if is_first and not changed:
+        return [Portion(None, {}, {}, _whole)]
+    payloads.look_into(changed)
+    batches = list(payloads.batches(changed, most_bytes))
+    if len(batches) == 1 and len(changed) == len(payloads.stamps):
+        return [Portion(None, changed, payloads.keys, _whole)]
+    return [payloads.portion({name: changed[name] for name in batch}) for batch in batches]
 
 
-def link_view(path: Path, names: set[str], view: Path) -> None:
-    """Make `view` a folder that shows the files `names` of the folder `path` and nothing else."""
+def link_view(archive: Path, path: str, names: Collection[str], view: Path) -> None:
+    """Make `view` a folder like `archive` that shows of its folder `path` the files `names` and nothing else.
+
+    What lies beside that folder and the folders above it is all there: look vectors and tables that options name.
+    """
+    parts = PurePosixPath(path).parts
+    for depth in range(len(parts)):
+        here = view.joinpath(*parts[:depth])
+        here.mkdir(parents=True, exist_ok=True)
+        for other in archive.joinpath(*parts[:depth]).iterdir():
+            if other.name != parts[depth]:
+                (here / other.name).symlink_to(other.resolve())
+    shown = view / path
+    shown.mkdir(parents=True, exist_ok=True)
     for name in sorted(names):
-        link = view / name
+        link = shown / name
         link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to((path / name).resolve())
+        link.symlink_to((archive / path / name).resolve())
 
 
-class ReadLog:
-    """What was read of one source, in a JSON file; it holds for one `reader` (the source's configuration and code)."""
+def _whole(answer: xr.Dataset) -> xr.Dataset:
+    return answer
 
-    def __init__(self, path: Path, reader: str) -> None:
-        self.path, self.reader = path, reader
 
-    def seen(self) -> dict[str, list[int]]:
-        """Return size and time of the files that were read; nothing if another reader read them."""
-        if not self.path.is_file():
-            return {}
-        content = json.loads(self.path.read_text())
-        return dict(content["files"]) if content["reader"] == self.reader else {}
+class _Payloads:
+    """The payloads of a folder, their stamps, and who shares a key with whom."""
 
-    def keep(self, files: Seen) -> None:
-        """Keep that `files` were read and stored."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".partial")
-        partial.write_text(json.dumps({"reader": self.reader, "files": files}))
-        partial.replace(self.path)
+    def __init__(self, provider: Provider, rule: Rule, path: Path, now: Stamps, log: ReadLog) -> None:
+        self._provider, self._rule, self._path, self._log = provider, rule, path, log
+        units = {name: rule.key(PurePosixPath(name)) for name in now}
+        self._units = {name: key for name, key in units.items() if key is not None}
+        self._companions = [name for name, key in units.items() if key is None]
+        beside = rule.beside(path, now)
+        self.stamps = {name: [*now[name], beside(PurePosixPath(name))] for name in self._units}
+        self.keys: dict[str, Keys] = {}
+        self._holders: dict[str, set[str]] = defaultdict(set)
+
+    def look_into(self, changed: Collection[str]) -> None:
+        """Learn the keys of the payloads: by name of all of them, by content of those that changed."""
+        if self._rule.has_contents:
+            self.keys = {name: contents(self._provider, self._path / name) for name in changed}
+        by_name = {} if self._rule.has_contents else {name: {key} for name, key in self._units.items()}
+        for name, keys in (self.keys or by_name).items():
+            for key in keys:
+                self._holders[key].add(name)
+
+    def batches(self, changed: Stamps, most_bytes: int) -> Iterator[list[str]]:
+        """Yield the changed payloads in the order of their first keys, so that those of one key are neighbours."""
+        batch: list[str] = []
+        size = 0
+        for name in sorted(changed, key=lambda n: (min(self._keys_of(n), default=""), n)):
+            if batch and size + changed[name][0] > most_bytes:
+                yield batch
+                batch, size = [], 0
+            batch.append(name)
+            size += changed[name][0]
+        if batch:
+            yield batch
+
+    def portion(self, changed: Stamps) -> Portion:
+        """Return what has to be read because of these payloads."""
+        rule, keys = self._rule, {key for name in changed for key in self._keys_of(name)}
+        if rule.has_contents:
+            keys |= self._log.keys_of(changed)  # what a payload said before, and says no more
+        touched, needed = rule.reach(keys, self._holders)
+        if rule.has_common_track:
+            first = min(self._log.seen().keys() & self._units.keys() or self._units)
+            needed = needed | {self._units[first]}
+        shown = {name for key in needed for name in self._holders.get(key, ())}
+        if rule.has_contents:
+            shown |= self._log.holders(needed) & self._units.keys()
+        return Portion(
+            shown | changed.keys() | set(self._companions),
+            changed,
+            {name: self.keys[name] for name in changed} if rule.has_contents else {},
+            lambda answer: rule.part(answer, touched),
+        )
+
+    def _keys_of(self, name: str) -> Keys:
+        return self.keys[name] if self._rule.has_contents else {self._units[name]}

@@ -104,6 +104,11 @@ def _asked(path: Path) -> np.datetime64:
     return np.datetime64(f"{day[:4]}-{day[4:6]}-{day[6:]}T{time[:2]}:{time[2:4]}:{time[4:]}", "ns")
 
 
+def payload_keys(path: Path) -> set[str]:
+    """Return the ids of the events in a file."""
+    return set(read_csv(path, ["id"])["id"].dropna())
+
+
 def _parse(path: Path) -> tuple[pd.DataFrame, list[SourceDataInvalid]]:
     rows = read_csv(path, _COLUMNS)
     anonymous = rows["id"].isna()

@@ -45,7 +45,15 @@ class SourceDenied(SourceUnavailable):
 
 
 class SourceDataInvalid(SourceError):
-    """A payload breaks its format; the message names the file, what was expected and what was found."""
+    """A payload breaks its format; the message names the file, what was expected and what was found.
+
+    Attributes
+    ----------
+    is_left_out : bool
+        The whole payload is, and not some of its rows.
+    """
+
+    is_left_out = False
 
     def __init__(self, path: Path | str, expected: str, found: str) -> None:
         super().__init__(f"{path}: expected {expected}, found {found}")

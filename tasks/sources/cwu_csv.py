@@ -112,6 +112,12 @@ def _find_places(config: SourceConfig, root: Path) -> Path | None:
         return None
 
 
+def places_beside(folder: Path) -> dict[str, Place]:
+    """Return what the velocity table in the folder says of places, by station; nothing without a table."""
+    table = next(iter(sorted([*folder.glob("cwu.*.vel"), *folder.glob("cwu.*.vel.xz")])), None)
+    return {} if table is None else _read_places(table)
+
+
 def _read_places(path: Path) -> dict[str, Place]:
     """Return latitude, longitude (degree) and height (m) of each station's first row; longitudes are 0..360 there."""
     places: dict[str, Place] = {}

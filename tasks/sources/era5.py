@@ -8,9 +8,10 @@ import xarray as xr
 
 from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.sources.contract import Fetched
-from tasks.sources.era5_fields import FINAL, NOT_SAID, PRELIMINARY, Versions, read_versions
+from tasks.sources.era5_fields import FINAL, NOT_SAID, PRELIMINARY, Versions, read_times, read_versions
 from tasks.sources.options import choice_option, duration, latency, number_option
 from tasks.sources.payloads import list_payloads, read_each
+from tasks.sources.units import days_of
 from tasks.sources.weather import UNITS, gridded_weather
 
 _FINAL_DAYS: Final = 90.0
@@ -26,8 +27,8 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
 
     Takes t2m, sp, tp, u10, v10 and swvl1, those that are there. `time` is `valid_time`, the end of an accumulation.
     A preliminary value (`expver` 0005, ERA5T) or one whose file does not say is available `latency_days` after it,
-    a final one (0001) `final_latency_days` (default 90): vintage "reconstructed". Where the files say, the variable
-    `expver` (time) does too; 0 stands for files that do not.
+    a final one (0001) `final_latency_days` (default 90): vintage "reconstructed". The variable `expver` (time) says
+    which, 0 for files that do not.
 
     Options: `version` says what stands at a time that has several: `first` (default) what was known first, `latest`
     the final value, `final` the final value and nothing before; a gap is filled from the next in that order and
@@ -68,13 +69,15 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     dataset = gridded_weather(
         pieces, config, root, region, window, latency(config), "Copernicus ERA5; name the source"
     )
-    if set(stacked) <= {NOT_SAID}:
-        dataset = dataset.drop_vars("expver")
-    else:
-        dataset["expver"].attrs = {"flag_values": "0 1 5", "flag_meanings": "not_said final preliminary"}
+    dataset["expver"].attrs = {"flag_values": "0 1 5", "flag_meanings": "not_said final preliminary"}
     if stand_in:
         dataset.attrs["stand_in"] = "final values stand in for preliminary ones"
     return Fetched(dataset, tuple(invalid))
+
+
+def payload_keys(path: Path) -> set[str]:
+    """Return the days of a file's fields."""
+    return set(days_of(read_times(path)))
 
 
 def _within(dataset: xr.Dataset, window: TimeWindow) -> xr.Dataset:

@@ -79,6 +79,24 @@ def read_versions(path: Path, region: Region) -> Versions:
     return merged
 
 
+def read_times(path: Path) -> np.ndarray:
+    """Return the times (n,) datetime64[ns] of all fields in `path`.
+
+    Raises
+    ------
+    SourceDataInvalid
+        If the file is damaged or has no times.
+    """
+    try:
+        parts = [raw["valid_time" if "valid_time" in raw.coords else "time"] for raw in _open(path)]
+        return np.concatenate([np.atleast_1d(part.to_numpy()).astype("datetime64[ns]") for part in parts])
+    except SourceDataInvalid:
+        raise
+    except _DAMAGE as error:
+        raise_if_transient(error, path)
+        raise SourceDataInvalid(path, "a whole NetCDF file with times", str(error)[:200]) from error
+
+
 def _open(path: Path) -> list[xr.Dataset]:
     with path.open("rb") as file:
         magic = file.read(4)

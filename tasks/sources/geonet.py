@@ -16,6 +16,7 @@ from tasks.sources.options import latency, number_option, text_option
 from tasks.sources.payloads import empty, list_payloads, locate, read_csv, read_each, read_text
 from tasks.sources.plausible import refuse_scatter
 from tasks.sources.stations import StationSeries, distance_km, position_dataset, wrap_longitude
+from tasks.sources.units import days_of
 
 COMPONENTS: Final = ("east", "north", "up")
 STATIONS_FILE: Final = "stations.json"
@@ -90,6 +91,19 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     delay = _HALF_DAY + latency(config)
     dataset = position_dataset(series, config, root, region, window, delay, "GeoNet, CC BY 4.0")
     return Fetched(dataset, tuple(invalid))
+
+
+def payload_keys(path: Path) -> set[str]:
+    """Return the days of a file's values."""
+    days = pd.to_datetime(
+        read_csv(path, ["timestamp"])["timestamp"], format="ISO8601", utc=True, errors="coerce"
+    )
+    return set(days_of(days.dropna().dt.tz_localize(None).to_numpy("datetime64[D]")))
+
+
+def places_beside(folder: Path) -> dict[str, Place]:
+    """Return where the stations stand, by their names."""
+    return read_places(folder / STATIONS_FILE)
 
 
 def read_places(path: Path) -> dict[str, Place]:

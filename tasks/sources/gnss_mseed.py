@@ -47,7 +47,7 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     a sample is NaN, flag 1. Displacements are relative to an arbitrary origin. Components E, N, Z are positions,
     1, 2, 3 their standard deviations. `available_time` is the sample plus 1 s plus `latency_days`: vintage
     "reconstructed". Stations without coordinates or with nothing but zeros, and empty files, are left out with a
-    message; of several instruments at a station the first in network and location order is taken.
+    message; of several instruments at a station in one archive the first in network and location order is taken.
 
     Raises
     ------
@@ -56,26 +56,29 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     """
     radius = number_option(config, "radius_km", 250.0)
     archives = list_payloads(config, root, "*.tar.gz")
-    traces: list[_Trace] = []
+    series: list[StationSeries] = []
     invalid: list[SourceDataInvalid] = []
+    wrong: list[SourceDataInvalid] = []
     channels = _read_channels(_beside(archives[0]))
     for archive in archives:
-        found, wrong = _read_archive(archive, channels, region, radius)
-        traces += found
-        invalid += wrong
-    series, silent = _stations(traces, channels)
-    series, wrong = _in_metres(series, archives[0])
-    invalid += wrong
-    if silent:
-        invalid.append(
-            SourceDataInvalid(archives[0], "stations that move", f"only zeros at {', '.join(silent)}")
-        )
+        traces, unread = _read_archive(archive, channels, region, radius)
+        found, silent = _stations(traces, channels)
+        found, other_unit = _in_metres(found, archive)
+        series += found
+        wrong += other_unit
+        invalid += [*unread, *other_unit]
+        if silent:
+            invalid.append(
+                SourceDataInvalid(archive, "stations that move", f"only zeros at {', '.join(silent)}")
+            )
     if not series:
         if wrong:
             raise wrong[0]
         raise empty(config, root, region, window)
     delay = np.timedelta64(1, "s") + latency(config)
-    dataset = position_dataset(series, config, root, region, window, delay, "cite Murray et al. (2023)")
+    dataset = position_dataset(
+        _joined(series), config, root, region, window, delay, "cite Murray et al. (2023)"
+    )
     dataset.attrs["sampling_rate_hz"] = 1.0
     return Fetched(dataset, tuple(invalid))
 
@@ -191,6 +194,22 @@ def _in_metres(
         else:
             kept.append(one)
     return kept, wrong
+
+
+def _joined(series: list[StationSeries]) -> list[StationSeries]:
+    """Return one series a station; of a second that two archives have the later archive's row."""
+    joined: dict[str, StationSeries] = {}
+    for one in series:
+        before = joined.setdefault(one.station, one)
+        if before is not one:
+            time = np.concatenate([one.time, before.time])
+            _, rows = np.unique(time, return_index=True)
+            joined[one.station] = one._replace(
+                time=time[rows],
+                values=np.concatenate([one.values, before.values])[rows],
+                flag=np.concatenate([one.flag, before.flag])[rows],
+            )
+    return list(joined.values())
 
 
 def _stations(

@@ -81,6 +81,11 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     return Fetched(dataset, (*invalid, *partial))
 
 
+def places_beside(folder: Path) -> dict[str, Station]:
+    """Return where the stations stand, by their ids."""
+    return read_history(folder / HISTORY) if (folder / HISTORY).is_file() else {}
+
+
 def read_history(path: Path) -> dict[str, Station]:
     """Return the stations in NOAA's `isd-history.csv` that have a place, by id `USAF-WBAN`.
 

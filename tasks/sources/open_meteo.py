@@ -12,6 +12,7 @@ from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.options import latency
 from tasks.sources.payloads import list_payloads, read_each, read_text
 from tasks.sources.stations import wrap_longitude
+from tasks.sources.units import days_of
 from tasks.sources.weather_stations import (
     Floats,
     WeatherSeries,
@@ -77,6 +78,11 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
         "Open-Meteo, CC BY 4.0; contains modified Copernicus data", "hour",
     )  # fmt: skip
     return Fetched(dataset, tuple(invalid))
+
+
+def payload_keys(path: Path) -> set[str]:
+    """Return the days of a file's hours."""
+    return {day for series in _read(path) for day in days_of(series.time)}
 
 
 def _read(path: Path) -> list[WeatherSeries]:

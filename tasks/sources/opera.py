@@ -12,6 +12,7 @@ from tasks.sources.contract import Fetched, SourceDataInvalid, SourceMissing
 from tasks.sources.hdf5 import Product, open_product
 from tasks.sources.interferograms import Floats, Frame, acquisition, in_order, known_at, plausible_los, stack
 from tasks.sources.looks import Looks
+from tasks.sources.opera_series import Pair, Series
 from tasks.sources.options import choice_option
 from tasks.sources.payloads import empty, list_payloads, locate, read_each
 from tasks.sources.warping import Grid, read_onto, region_grid, warp_array
@@ -32,6 +33,11 @@ class _Item(NamedTuple):
     reference: np.datetime64
     secondary: np.datetime64
     produced: np.datetime64
+
+    @property
+    def pair(self) -> Pair:
+        """What it is about, whatever its version."""
+        return Pair(self.frame, self.reference, self.secondary)
 
 
 def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) -> Fetched:
@@ -63,16 +69,18 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     folder = locate(config, root)
     named, invalid = read_each(list_payloads(config, root, "**/OPERA_L3_DISP-S1_IW_*.nc"), _parse)
     archive = _latest(named)
+    by_pair = {item.pair: item for item in archive}
+    order = Series(by_pair)
     read_item = lru_cache(maxsize=6)(lambda item: _read(item, grid))
 
     def read(path: Path) -> Frame | None:
         item = items[path]
-        start, plus, minus = _terms(archive, item, series == "consecutive")
+        start, plus, minus = order.terms(item.pair, is_consecutive=series == "consecutive")
         values = read_item(item)
         if values is None:
             return None
         los, known = np.zeros(grid.shape, dtype=np.float32), item.produced
-        for sign, link in [(1, link) for link in plus] + [(-1, link) for link in minus]:
+        for sign, link in [(1, by_pair[p]) for p in plus] + [(-1, by_pair[p]) for p in minus]:
             other = read_item(link)
             los = los + np.nan if other is None else los + np.float32(sign) * other[0]
             known = max(known, link.produced)
@@ -107,45 +115,8 @@ def _parse(path: Path) -> _Item:
 
 def _latest(items: list[_Item]) -> list[_Item]:
     """Return one item for each pair, that which was made last, sorted by pair."""
-    best: dict[tuple[str, np.datetime64, np.datetime64], _Item] = {}
-    for item in sorted(items, key=lambda i: i.produced):
-        best[item.frame, item.reference, item.secondary] = item
+    best = {item.pair: item for item in sorted(items, key=lambda i: i.produced)}
     return sorted(best.values(), key=lambda i: (i.frame, i.secondary, i.reference))
-
-
-def _terms(
-    archive: list[_Item], item: _Item, consecutive: bool
-) -> tuple[np.datetime64, list[_Item], list[_Item]]:
-    """Return the start of a displacement and the products that are added and subtracted to make it."""
-    chain = _chain(archive, item)
-    if not consecutive:
-        return chain[-1].reference, chain, []
-    # the archive is sorted: the last one before is the acquisition before
-    earlier = [i for i in archive if i.frame == item.frame and _day(i.secondary) < _day(item.secondary)]
-    if not earlier or earlier[-1].secondary <= item.reference:
-        return item.reference, [item], []
-    before = _chain(archive, earlier[-1])
-    if _day(before[-1].reference) != _day(chain[-1].reference):
-        return item.reference, [item], []
-    plus, minus = [i for i in chain if i not in before], [i for i in before if i not in chain]
-    return earlier[-1].secondary, plus, minus
-
-
-def _chain(archive: list[_Item], item: _Item) -> list[_Item]:
-    """Return the item, the one that leads to its reference, and so on back to the first reference that is known."""
-    chain = [item]
-    while True:
-        before = [
-            i for i in archive if i.frame == item.frame and _day(i.secondary) == _day(chain[-1].reference)
-        ]
-        if not before:
-            return chain
-        chain.append(before[-1])  # of several the one with the latest reference
-
-
-def _day(time: np.datetime64) -> np.datetime64:
-    day: np.datetime64 = time.astype("datetime64[D]")
-    return day
 
 
 def _read(item: _Item, grid: Grid) -> tuple[Floats, Floats | None] | None:

@@ -173,11 +173,13 @@ def read_each(
         except OSError as error:
             raise_if_transient(error, path)
             unreadable = SourceDataInvalid(path, "a readable file", str(error))
+            unreadable.is_left_out = True
             logger.info("left out: %s", unreadable)
             invalid.append(unreadable)
             continue
         except SourceDataInvalid as error:
             raise_if_transient(error, path)
+            error.is_left_out = True
             logger.info("left out: %s", error)
             invalid.append(error)
             continue

@@ -2,6 +2,8 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,24 +96,36 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     return Fetched(dataset, tuple(invalid + complaints + repeated))
 
 
-def _parse(path: Path) -> tuple[list[_Version], list[SourceDataInvalid]]:
-    versions: list[_Version] = []
-    times_seen: Counter[str] = Counter()
+def payload_keys(path: Path) -> set[str]:
+    """Return the ids of the events in a file."""
+    return {event_id_of(event.get("publicID", "")) for event in _events(path)}
+
+
+def _events(path: Path) -> Iterator[etree._Element]:
+    """Yield the event elements of a file, each of which is gone when the next one comes."""
     try:
         # opened here, for libxml2 calls a disk that does not answer broken XML
         with path.open("rb") as file:
             refuse_doctype(file.read(_HEAD), path)
             file.seek(0)
             for _, event in etree.iterparse(file, tag="{*}event", events=("end",), resolve_entities=False):
-                found = _versions(event)
-                versions.extend(found)
-                times_seen.update({version.event_id for version in found})
+                yield event
                 event.clear()
                 # siblings already read stay in the tree unless they are unlinked
                 while event.getprevious() is not None:
                     del event.getparent()[0]
     except etree.XMLSyntaxError as error:
         raise SourceDataInvalid(path, "well-formed QuakeML", str(error)) from error
+
+
+def _parse(path: Path) -> tuple[list[_Version], list[SourceDataInvalid]]:
+    versions: list[_Version] = []
+    times_seen: Counter[str] = Counter()
+    try:
+        for event in _events(path):
+            found = _versions(event)
+            versions.extend(found)
+            times_seen.update({version.event_id for version in found})
     except ValueError as error:
         raise SourceDataInvalid(path, "numbers in the origins and magnitudes", str(error)) from error
     again = [name for name, times in times_seen.items() if times > 1]
@@ -151,6 +165,19 @@ def _number(texts: dict[str, str], name: str) -> float:
     return float(text) if text else np.nan
 
 
+def _moment(texts: dict[str, str]) -> str:
+    """Return the creationTime in UTC, whatever its offset (without one it is UTC), as text that sorts like the times.
+
+    Empty where there is none, or what is no time.
+    """
+    try:
+        moment = datetime.fromisoformat(texts.get("creationInfo.creationTime", ""))
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return ""
+    return moment.isoformat(timespec="microseconds")
+
+
 def _versions(event: etree._Element) -> list[_Version]:
     event_id = event_id_of(event.get("publicID", ""))
     own = _flatten(event)
@@ -182,13 +209,12 @@ def _versions(event: etree._Element) -> list[_Version]:
     versions = []
     for _, key, magnitude in sorted(pairs, key=lambda pair: pair[0]):
         origin_texts = origins[key]
-        stamp = "creationInfo.creationTime"
-        created = max(origin_texts.get(stamp, ""), magnitude.get(stamp, ""))
+        created = max(_moment(origin_texts), _moment(magnitude))
         versions.append(
             _Version(
                 event_id=event_id,
                 origin_time=origin_texts.get("time.value", ""),
-                available_time=created or own.get(stamp, ""),
+                available_time=created or _moment(own),
                 latitude=_number(origin_texts, "latitude.value"),
                 longitude=_number(origin_texts, "longitude.value"),
                 depth_m=origin_texts.get("depth.value", ""),
@@ -198,7 +224,7 @@ def _versions(event: etree._Element) -> list[_Version]:
                 event_type=event_type,
             )
         )
-    decided = own.get("creationInfo.creationTime", "")
+    decided = _moment(own)
     if own.get("type") == _WITHDRAWN and versions and decided > max(v.available_time for v in versions):
         # A withdrawal is the one type with a moment: until then the event passed for an earthquake.
         last = versions[-1]

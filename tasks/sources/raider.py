@@ -10,6 +10,7 @@ from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.sources.contract import Fetched, SourceDataInvalid
 from tasks.sources.options import latency, number_option
 from tasks.sources.payloads import list_payloads, read_each
+from tasks.sources.units import days_of
 from tasks.sources.weather import crop_and_sort, gridded_weather
 
 _UNITS = {"t": "K", "p": "Pa", "wet_total": "m", "hydro_total": "m"}
@@ -40,20 +41,30 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     return Fetched(dataset, tuple(invalid))
 
 
-def _surface(path: Path, height_m: float, region: Region) -> xr.Dataset:
+def payload_keys(path: Path) -> set[str]:
+    """Return the day of a file's moment."""
+    return set(days_of(np.atleast_1d(_load(path)["datetime"].to_numpy().astype("datetime64[ns]"))))
+
+
+def _load(path: Path) -> xr.Dataset:
     try:
         with xr.open_dataset(path, engine="h5netcdf") as opened:
             profile = opened.load()
     except (OSError, ValueError, KeyError) as error:
         raise SourceDataInvalid(path, "a whole NetCDF file", str(error)) from error
+    if "datetime" not in profile or not {"x", "y", "z"} <= set(profile.coords):
+        raise SourceDataInvalid(path, "coordinates x, y, z and datetime", f"{list(profile.coords)}")
+    return profile
+
+
+def _surface(path: Path, height_m: float, region: Region) -> xr.Dataset:
+    profile = _load(path)
     for name, units in _UNITS.items():
         if name not in profile:
             raise SourceDataInvalid(path, f"variables {', '.join(_UNITS)}", f"no {name}")
         found = str(profile[name].attrs.get("units", "none"))
         if found != units:
             raise SourceDataInvalid(path, f"{name} in {units}", f"units {found!r}")
-    if "datetime" not in profile or not {"x", "y", "z"} <= set(profile.coords):
-        raise SourceDataInvalid(path, "coordinates x, y, z and datetime", f"{list(profile.coords)}")
     z: NDArray[np.float64] = profile["z"].to_numpy().astype(np.float64)
     at = height_m if np.isfinite(height_m) else float(z[z >= 0].min())
     if not z[0] <= at <= z[-1]:

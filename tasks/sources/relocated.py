@@ -56,6 +56,11 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     return Fetched(dataset, tuple(invalid + complaints + repeated))
 
 
+def payload_keys(path: Path) -> set[str]:
+    """Return the ids of the events in a file."""
+    return set("ci" + read_csv(path, _NAMES, has_header=False)["id"].dropna())
+
+
 def _parse(path: Path) -> tuple[pd.DataFrame, list[SourceDataInvalid]]:
     rows = read_csv(path, _NAMES, has_header=False)
     moment = pd.to_datetime(rows["date"] + "T" + rows["clock"], format="ISO8601", errors="coerce").astype(

@@ -63,6 +63,13 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     return Fetched(dataset, tuple(invalid + complaints + repeated))
 
 
+def payload_keys(path: Path) -> set[str]:
+    """Return the ids of the events in a listing."""
+    rows = [line.split() for line in read_text(path).splitlines() if not line.startswith("#")]
+    place = _NAMES.index("id")
+    return {f"ci{row[place]}" for row in rows if len(row) > place}
+
+
 def _parse(path: Path, region: Region) -> tuple[pd.DataFrame, list[SourceDataInvalid]]:
     text = read_text(path)
     try:

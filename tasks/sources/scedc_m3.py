@@ -42,6 +42,11 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
     return Fetched(dataset, tuple(invalid + complaints + repeated))
 
 
+def payload_keys(path: Path) -> set[str]:
+    """Return the ids of the events in a file."""
+    return set("m3_" + read_csv(path, _COLUMNS)["index"].astype(str))
+
+
 def _parse(path: Path) -> tuple[pd.DataFrame, list[SourceDataInvalid]]:
     rows = read_csv(path, _COLUMNS)
     events = pd.DataFrame(

@@ -14,6 +14,7 @@ from tasks.sources.options import latency, number_option
 from tasks.sources.payloads import empty, list_payloads, read_each, read_text
 from tasks.sources.plausible import refuse_values
 from tasks.sources.stations import distance_km
+from tasks.sources.units import days_of
 from tasks.sources.weather import UNITS
 
 _COLUMNS = [
@@ -125,6 +126,12 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
         },
     )
     return Fetched(dataset, (*invalid, *partial))
+
+
+def payload_keys(path: Path) -> set[str]:
+    """Return the days of local time in a file."""
+    table = _read(path) if path.suffix == ".parquet" else _read_text(path, [])
+    return set(days_of(table["lst_date"].to_numpy("datetime64[ns]")))
 
 
 def _read_text(path: Path, partial: list[SourceDataInvalid]) -> pd.DataFrame:

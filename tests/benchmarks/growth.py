@@ -3,9 +3,11 @@
 The same synthetic observatory (16 GNSS stations with rapid positions a day later and final ones two weeks later, 20
 events a day of which 12 are reviewed the day after, weather of 9 nodes every 6 hours, an interferogram every 8 days) is
 written once as history, and then fed by the day, the two histories in turn, so that a busy machine is busy for both.
-Bytes are those of the files created below the two repositories. The last chunk of an array is written anew while it
-fills, so both histories end at the same place of their last chunks: the long one is longer by a whole number of the
-longest chunks (14,336 days, 40.25 years in all).
+The catalog comes as the files of an event service, a month each and then a day, through the stage that an operator
+runs: it finds the files that are new and reads them with those that hold versions of their events. Bytes are those of
+the files created below the two repositories. The last chunk of an array is written anew while it fills, so both
+histories end at the same place of their last chunks: the long one is longer by a whole number of the longest chunks
+(14,336 days, 40.25 years in all).
 """
 
 import tempfile
@@ -18,6 +20,7 @@ from statistics import median
 from typing import Final, NamedTuple
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from flows.benchmarks import Measured
@@ -25,7 +28,9 @@ from flows.settings import Settings
 from tasks.cubes.build import build_groups
 from tasks.cubes.store import CubeStore, ObservationStore
 from tasks.cubes.update import reader, update_cube
+from tasks.ingest import ingest_source
 from tasks.regions import Bounds, Region, SourceConfig, Split
+from tasks.workspace import Workspace
 
 DAY: Final = np.timedelta64(86_400_000_000_000, "ns")
 END: Final = date(2024, 1, 1)
@@ -37,6 +42,7 @@ REVIEWED: Final = 12
 FINAL_AFTER: Final = timedelta(days=14)
 TRAINING_DAYS: Final = 500
 SEED: Final = 3
+CATALOG: Final = "catalog/a"
 
 
 class Day(NamedTuple):
@@ -131,8 +137,12 @@ class Observatory:
     def __init__(self, root: Path, start: date) -> None:
         self._root, self._start = root, start
         region = _region(start, END)
-        self._store = ObservationStore(root / "o", region.name)
-        self._cubes = CubeStore(root / "c", region.name)
+        self._workspace = Workspace(home=root, conf=root, tracking_uri="")
+        self._store = ObservationStore(self._workspace.observations, region.name)
+        self._cubes = CubeStore(self._workspace.cubes, region.name)
+        for month, events in _catalog(start, END):
+            _land(root, month, events)
+        self._read_catalog()
         for group, make in MAKERS.items():
             for answer in make(start, END, start):
                 self._store.write(group, answer)
@@ -142,8 +152,12 @@ class Observatory:
         """Take in what arrives of one day, bring the cube up to date, and tell what it cost."""
         next_day = today + timedelta(days=1)
         answers = {group: make(today, next_day, self._start) for group, make in MAKERS.items()}
+        for day, events in _catalog(today, next_day):
+            _land(self._root, day, events)
         before, sizes = str(self._store.snapshot()), self._sizes()
         seconds: dict[str, float] = {}
+        with _timed(seconds, "read and ingest catalog"):
+            self._read_catalog()
         for group, arrived in answers.items():
             with _timed(seconds, f"ingest {group.partition('/')[0]}"):
                 for answer in arrived:
@@ -158,8 +172,15 @@ class Observatory:
     def _sizes(self) -> list[float]:
         return [
             float(sum(p.stat().st_size for p in (self._root / name).rglob("*") if p.is_file()))
-            for name in ("o", "c")
+            for name in ("observations", "cubes")
         ]
+
+    def _read_catalog(self) -> None:
+        # of a region that goes on: another period would be another source
+        region = _region(self._start, END + timedelta(days=3650))
+        report = ingest_source.fn(self._workspace, region, CATALOG, str(self._root), "")
+        if report.status != "stored":
+            raise RuntimeError(f"expected the catalog's new files to be stored, found {report}")
 
 
 @contextmanager
@@ -193,7 +214,9 @@ def _region(start: date, end: date) -> Region:
             test_start=trained, test_end=trained,
         ),
         sources=[
-            SourceConfig(name="a", modality="catalog", provider="comcat", path="c"),
+            SourceConfig(
+                name="a", modality="catalog", provider="comcat", path="c", options={"availability": "versions"}
+            ),
             SourceConfig(name="b", modality="gnss", provider="tenv3", path="g"),
             SourceConfig(name="c", modality="weather", provider="era5", path="w"),
             SourceConfig(name="d", modality="insar", provider="los_geotiff", path="i"),
@@ -201,18 +224,30 @@ def _region(start: date, end: date) -> Region:
     )  # fmt: skip
 
 
-def _catalog(start: date, end: date, first: date) -> Iterator[xr.Dataset]:
-    """What is said of the days before `end`: their events, and of those of the day before the reviewed versions."""
-    versions = [_events(start, end, 0)]
-    if start > first:
-        versions.append(_events(start - timedelta(days=1), end - timedelta(days=1), REVIEWED))
-    elif end - start > timedelta(days=1):
-        versions.append(_events(start, end - timedelta(days=1), REVIEWED))
-    yield xr.concat(versions, dim="event")
+def _catalog(start: date, end: date) -> Iterator[tuple[str, pd.DataFrame]]:
+    """What is said of the days before `end`: their events, and of those of the day before the reviewed versions.
+
+    By the names of the files that hold it: months, or one day.
+    """
+    first_said, day_before = _events(start, end, 0), timedelta(days=1)
+    if end - start == day_before:
+        yield f"{start}", pd.concat([first_said, _events(start - day_before, end - day_before, REVIEWED)])
+        return
+    # a month that is asked for later has of each event the latest version
+    latest = pd.concat([first_said, _events(start, end - day_before, REVIEWED)])
+    latest = latest.drop_duplicates("id", keep="last")
+    yield from ((f"{month}", rows) for month, rows in latest.groupby(latest["time"].dt.to_period("M")))
 
 
-def _events(start: date, end: date, reviewed: int) -> xr.Dataset:
-    """The events of the days from `start` to `end`, or the reviewed versions of so many a day."""
+def _land(root: Path, name: str, events: pd.DataFrame) -> None:
+    (root / "c").mkdir(exist_ok=True)
+    events.to_csv(
+        root / "c" / f"{name}.csv", index=False, float_format="%.4f", date_format="%Y-%m-%dT%H:%M:%S.%fZ"
+    )
+
+
+def _events(start: date, end: date, reviewed: int) -> pd.DataFrame:
+    """The events of the days from `start` to `end`, or the reviewed versions of so many a day, as ComCat lists them."""
     days = np.arange(np.datetime64(start, "D"), np.datetime64(end, "D"))
     draws = np.stack(
         [np.random.default_rng([SEED, int(d)]).random((EVENTS, 5)) for d in days.astype(np.int64)]
@@ -221,24 +256,17 @@ def _events(start: date, end: date, reviewed: int) -> xr.Dataset:
         draws = draws[:, :reviewed]
     midnight = np.repeat(days.astype("datetime64[ns]"), draws.shape[1])
     draws = draws.reshape(-1, 5)
-    n = len(draws)
     origin = midnight + (draws[:, 0] * 86_400e9).astype("timedelta64[ns]")
-    event = {
-        "event_id": [f"ci{int(t) // 1_000_000}" for t in origin.astype(np.int64)],
-        "latitude": 35 + draws[:, 1], "longitude": -118 + draws[:, 2], "depth_km": draws[:, 3] * 10,
-        "magnitude": 1 - 0.4 * np.log(1 - draws[:, 4]) + (0.1 if reviewed else 0.0),
-        "magnitude_error": np.full(n, np.nan), "magnitude_type": ["ml"] * n, "event_type": ["earthquake"] * n,
-    }  # fmt: skip
-    data = {k: ("event", np.array(v, dtype=object) if isinstance(v, list) else v) for k, v in event.items()}
     known = midnight + DAY + np.timedelta64(12, "h") if reviewed else origin + np.timedelta64(5, "m")
-    return xr.Dataset(
-        data
-        | {
-            "origin_time": ("event", origin + np.timedelta64(100 if reviewed else 0, "ms")),
-            "available_time": ("event", known),
-            "quality_flag": ("event", np.zeros(n, np.uint8)),
+    return pd.DataFrame(
+        {
+            "time": origin + np.timedelta64(100 if reviewed else 0, "ms"),
+            "latitude": 35 + draws[:, 1], "longitude": -118 + draws[:, 2], "depth": draws[:, 3] * 10,
+            "mag": 1 - 0.4 * np.log(1 - draws[:, 4]) + (0.1 if reviewed else 0.0), "magType": "ml",
+            "id": [f"ci{int(t) // 1_000_000}" for t in origin.astype(np.int64)], "updated": known,
+            "type": "earthquake", "magError": "",
         }
-    )
+    )  # fmt: skip
 
 
 def _gnss(start: date, end: date, first: date) -> Iterator[xr.Dataset]:
@@ -317,5 +345,5 @@ def _insar(start: date, end: date, first: date) -> Iterator[xr.Dataset]:
 # The answers that arrive in a period, given also when the history began.
 Maker = Callable[[date, date, date], Iterator[xr.Dataset]]
 MAKERS: Final[dict[str, Maker]] = {
-    "catalog/a": _catalog, "gnss/b": _gnss, "weather/c": _weather, "insar/d": _insar,
+    "gnss/b": _gnss, "weather/c": _weather, "insar/d": _insar,
 }  # fmt: skip

@@ -38,3 +38,9 @@ class Specimen(NamedTuple):
                 "latency_days": self.latency_days, "options": dict(self.options),
             }
         )  # fmt: skip
+
+
+def put(path: Path, content: bytes | str) -> None:
+    """Write a file, and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
