@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from tasks.regions import Region
 from tasks.seismicity.catalog import Events, known_at, select_events, training_window
 from tasks.seismicity.completeness import b_value, magnitude_step
+from tasks.seismicity.detection import Detection, detection, stands_for
 from tasks.seismicity.etas_likelihood import NAMES, Problem, log_likelihood, mean_productivity
 from tasks.seismicity.etas_optimise import at_bound, maximise, standard_errors
 from tasks.seismicity.geometry import Plane
+from tasks.seismicity.incompleteness import Incompleteness
 from tasks.seismicity.smoothing import smoothed_cells, smoothed_density
 
 Floats = NDArray[np.float64]
@@ -71,6 +73,8 @@ class EtasParameters:
         Of the fitted (mostly logarithmic) parameters, from the Hessian; NaN where one is at a bound.
     truncation : str
         Which pairs were left out.
+    incompleteness : tuple of float, or None
+        f, g, h of `Incompleteness` for ETAS-I (see `detection`); None for ETAS.
     """
 
     mu: float
@@ -93,6 +97,12 @@ class EtasParameters:
     at_bound: tuple[str, ...]
     standard_errors: Mapping[str, float]
     truncation: str
+    incompleteness: tuple[float, ...] | None = None
+
+    @property
+    def detection_law(self) -> Incompleteness | None:
+        """What large events hide, for ETAS-I."""
+        return None if self.incompleteness is None else Incompleteness(*self.incompleteness)
 
     @property
     def theta(self) -> Floats:
@@ -129,6 +139,8 @@ class EtasModel:
             content = json.loads(text)
             fields = content["parameters"]
             fields["at_bound"] = tuple(fields["at_bound"])
+            if fields.get("incompleteness") is not None:
+                fields["incompleteness"] = tuple(fields["incompleteness"])
             errors = fields["standard_errors"].items()
             fields["standard_errors"] = {name: math.nan if v is None else float(v) for name, v in errors}
             return cls(EtasParameters(**fields), np.asarray(content["background"], dtype=np.float64))
@@ -160,13 +172,24 @@ def problem_of(
     )
 
 
-def fit_etas(catalog: xr.Dataset, region: Region, rounds: int = 3) -> EtasModel:
+def as_seen(problem: Problem, seen: Detection, alpha: float) -> Problem:
+    """Return the likelihood of what was seen: targets from Mc on, and parents that stand for what was not."""
+    stands = stands_for(problem.m, seen.complete, alpha, problem.beta, problem.m_range)
+    return problem._replace(
+        target=problem.target & (problem.m >= seen.complete), stands_for=stands, unseen=seen.unseen
+    )
+
+
+def fit_etas(
+    catalog: xr.Dataset, region: Region, rounds: int = 3, incompleteness: Incompleteness | None = None
+) -> EtasModel:
     """Return ETAS fitted on [etas_start, train_end), with a background from stochastic declustering.
 
     The likelihood is maximised under a uniform background; then, `rounds` times, each target's probability to be
     background is mu u / lambda (Zhuang et al. 2002), u becomes the smoothed density of the targets with
     these weights (own kernel left out), and the likelihood is maximised again. Earlier events and those in the margin
-    trigger, and are no targets. Incompleteness after large events is not modelled.
+    trigger, and are no targets. With `incompleteness` it is ETAS-I: what large events hide is modelled (see
+    `detection`), and productivity follows for the events that were not seen, with alpha of the round before.
 
     Parameters
     ----------
@@ -176,6 +199,8 @@ def fit_etas(catalog: xr.Dataset, region: Region, rounds: int = 3) -> EtasModel:
         Box, margin, completeness, dates.
     rounds : int
         Rounds of declustering.
+    incompleteness : Incompleteness, optional
+        What a large event hides; None for plain ETAS.
 
     Raises
     ------
@@ -185,17 +210,24 @@ def fit_etas(catalog: xr.Dataset, region: Region, rounds: int = 3) -> EtasModel:
     window = training_window(region)
     events = select_events(known_at(catalog, np.datetime64(region.split.train_end, "ns")), region)
     events = events.take(events.days < window[1])
-    targets = events.inside & (events.days >= window[0])
+    step = magnitude_step(events.magnitude)
+    b = b_value(events.magnitude, region.magnitude_completeness, step).value
+    plane = Plane.of(region)
+    whole = problem = problem_of(events, plane, region, window, b * math.log(10.0))
+    seen = None
+    if incompleteness is not None:
+        seen = detection(
+            whole.t, whole.places, whole.m, region.magnitude_completeness, window,
+            whole.beta, whole.m_range, incompleteness,
+        )  # fmt: skip
+        problem = as_seen(whole, seen, float(_START[2]))
+    targets = problem.target
     n = int(targets.sum())
     if n < 50:
         raise ValueError(
             f"region {region.name!r}: ETAS expects 50 targets or more with M >= {region.magnitude_completeness:g} "
             f"in [{region.etas_start}, {region.split.train_end}), found {n}"
         )
-    step = magnitude_step(events.magnitude)
-    b = b_value(events.magnitude, region.magnitude_completeness, step).value
-    plane = Plane.of(region)
-    problem = problem_of(events, plane, region, window, b * math.log(10.0))
     theta = _START.copy()
     theta[0] = math.log(0.5 * n / (window[1] - window[0]))
     pairs = problem.pairs
@@ -208,6 +240,9 @@ def fit_etas(catalog: xr.Dataset, region: Region, rounds: int = 3) -> EtasModel:
         background = problem.background.copy()
         background[targets] = smoothed_density(chosen, weight, plane, NEIGHBOURS)
         problem = problem._replace(background=background)
+        if seen is not None:
+            problem = as_seen(problem, seen, float(found.theta[2]))
+            pairs = problem.pairs
         found = maximise(found.theta, problem, _BOUNDS, 1e-10 if done == rounds else 1e-6, pairs)
         log.info(
             "ETAS %s: log-likelihood %.3f, branching ratio %.3f",
@@ -236,5 +271,6 @@ def fit_etas(catalog: xr.Dataset, region: Region, rounds: int = 3) -> EtasModel:
         at_bound=tuple(np.array(NAMES)[at_bound(theta, _BOUNDS)].tolist()),
         standard_errors=standard_errors(theta, problem, _BOUNDS, pairs),
         truncation=TRUNCATION,
+        incompleteness=None if incompleteness is None else tuple(incompleteness),
     )
     return EtasModel(parameters, smoothed_cells(chosen, weight, plane, NEIGHBOURS))

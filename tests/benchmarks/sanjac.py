@@ -18,8 +18,10 @@ import pandas as pd
 
 from flows.benchmarks import Measured
 from flows.settings import Settings
+from tasks.seismicity.detection import detection
+from tasks.seismicity.etas import as_seen
 from tasks.seismicity.etas_likelihood import NAMES, Problem
-from tasks.seismicity.etas_optimise import maximise, maximise_by_em
+from tasks.seismicity.etas_optimise import Maximum, maximise, maximise_by_em
 from tasks.seismicity.etas_published import fit_as_published, theta_from_rates
 from tasks.seismicity.etas_score import NextEventScore, score_next_events
 from tasks.seismicity.pair_plan import curvature_of, sphere_points
@@ -126,6 +128,29 @@ def scores(theta: np.ndarray, catalog: SanJac, m0: float) -> NextEventScore:
     return score_next_events(theta, catalog.test_problem(m0))
 
 
+def seen_problem(problem: Problem, m0: float, alpha: float) -> Problem:
+    """Return the likelihood of ETAS-I: of what large events left visible, for theta with this alpha."""
+    found = detection(
+        problem.t, problem.places, problem.m, m0, (problem.start, problem.end), problem.beta, problem.m_range
+    )
+    return as_seen(problem, found, alpha)
+
+
+def fit_etas_i(problem: Problem) -> Maximum:
+    """Return the maximum of ETAS-I's likelihood; what parents stand for follows alpha of the round before."""
+    found = maximise(START, problem, BOUNDS)
+    for _ in range(3):
+        found = maximise(found.theta, seen_problem(problem, FITTED_M0, float(found.theta[2])), BOUNDS)
+    return found
+
+
+def complete_scores(theta: np.ndarray, catalog: SanJac, m0: float) -> NextEventScore:
+    """Return the scores of ETAS-I's rate of all events, seen or not, at the same test events as the others."""
+    problem = catalog.test_problem(m0)
+    stands = seen_problem(problem, m0, float(theta[2])).stands_for
+    return score_next_events(theta, problem._replace(stands_for=stands))
+
+
 def poisson(catalog: SanJac) -> tuple[float, float]:
     """Return temporal and spatial scores of the Poisson process with the rate of the history, 2008 to 2016."""
     before, test = int((catalog.days < 0).sum()), int((catalog.days >= 0).sum())
@@ -172,6 +197,9 @@ def measure(settings: Settings) -> Measured:
     likeliest = maximise(START, problem, BOUNDS)
     maximise_seconds = time.perf_counter() - started
     started = time.perf_counter()
+    incomplete = fit_etas_i(problem)
+    etas_i_seconds = time.perf_counter() - started
+    started = time.perf_counter()
     by_em = maximise_by_em(START, problem, BOUNDS)
     em_seconds = time.perf_counter() - started
     published = theta_from_rates(PUBLISHED, AREA_KM2, BETA, M_RANGE)
@@ -185,9 +213,11 @@ def measure(settings: Settings) -> Measured:
         "published_parameters": ("ETAS, published parameters", published),
         "etas": ("ETAS, our fit by the published estimator", own_theta),
         "maximum_likelihood": ("ETAS, our maximum of the likelihood", likeliest.theta),
+        "etas_i": ("ETAS-I, our maximum of the likelihood", incomplete.theta),
     }
     for key, (label, theta) in rows.items():
-        as_published, mended = (scores(theta, catalog, m0) for m0 in (COMPLETENESS, FITTED_M0))
+        score = complete_scores if key == "etas_i" else scores
+        as_published, mended = (score(theta, catalog, m0) for m0 in (COMPLETENESS, FITTED_M0))
         # Two quirks, on or off: the reference magnitude of the evaluation, and the window of the integral.
         figures[f"{key}_temporal_ll"] = as_published.temporal(published=True)
         figures[f"{key}_spatial_ll"] = float(as_published.spatial.mean())
@@ -214,6 +244,7 @@ def measure(settings: Settings) -> Measured:
         "peak_mib": own["peak_mib"],
         "maximise_seconds": maximise_seconds,
         "maximise_ll": likeliest.value,
+        "etas_i_seconds": etas_i_seconds,
         "em_seconds": em_seconds,
         "em_ll_below_maximum": likeliest.value - by_em.value,
         "published_ll_below_maximum": likeliest.value - own["value"],
