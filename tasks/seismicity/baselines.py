@@ -13,7 +13,6 @@ from tasks.seismicity.etas import EtasModel, fit_etas
 from tasks.seismicity.etas_forecast import EtasForecaster
 from tasks.seismicity.forecaster import StationaryForecaster
 from tasks.seismicity.geometry import on_cells
-from tasks.seismicity.incompleteness import SOUTHERN_CALIFORNIA
 from tasks.seismicity.rj_forecast import ReasenbergJonesForecaster, fit_reasenberg_jones
 from tasks.seismicity.smoothing import fit_poisson, fit_smoothed
 
@@ -36,7 +35,7 @@ class Baselines(NamedTuple):
             fit_smoothed(catalog, region),
             fit_reasenberg_jones(catalog, region),
             EtasForecaster(fit_etas(catalog, region), region),
-            EtasForecaster(fit_etas(catalog, region, incompleteness=SOUTHERN_CALIFORNIA), region),
+            EtasForecaster(fit_etas(catalog, region, sees_less=True), region),
         )
         return cls(*members, fit_ensemble(catalog, region, members))
 

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from tasks.regions import Region
 from tasks.seismicity.catalog import Events, known_at, select_events, training_window
 from tasks.seismicity.completeness import b_value, magnitude_step
-from tasks.seismicity.detection import Detection, detection, stands_for
+from tasks.seismicity.detection import Visibility, fit_visibility, mu_at, stands_for, unseen
 from tasks.seismicity.etas_likelihood import NAMES, Problem, log_likelihood, mean_productivity
 from tasks.seismicity.etas_optimise import at_bound, maximise, standard_errors
 from tasks.seismicity.geometry import Plane
-from tasks.seismicity.incompleteness import Incompleteness
 from tasks.seismicity.smoothing import smoothed_cells, smoothed_density
 
 Floats = NDArray[np.float64]
@@ -73,8 +72,8 @@ class EtasParameters:
         Of the fitted (mostly logarithmic) parameters, from the Hessian; NaN where one is at a bound.
     truncation : str
         Which pairs were left out.
-    incompleteness : tuple of float, or None
-        f, g, h of `Incompleteness` for ETAS-I (see `detection`); None for ETAS.
+    visibility : tuple of float, or None
+        f, g, h, sigma of `detection.Visibility` for ETAS-I; None for ETAS.
     """
 
     mu: float
@@ -97,12 +96,7 @@ class EtasParameters:
     at_bound: tuple[str, ...]
     standard_errors: Mapping[str, float]
     truncation: str
-    incompleteness: tuple[float, ...] | None = None
-
-    @property
-    def detection_law(self) -> Incompleteness | None:
-        """What large events hide, for ETAS-I."""
-        return None if self.incompleteness is None else Incompleteness(*self.incompleteness)
+    visibility: tuple[float, ...] | None = None
 
     @property
     def theta(self) -> Floats:
@@ -139,8 +133,8 @@ class EtasModel:
             content = json.loads(text)
             fields = content["parameters"]
             fields["at_bound"] = tuple(fields["at_bound"])
-            if fields.get("incompleteness") is not None:
-                fields["incompleteness"] = tuple(fields["incompleteness"])
+            if fields.get("visibility") is not None:
+                fields["visibility"] = tuple(fields["visibility"])
             errors = fields["standard_errors"].items()
             fields["standard_errors"] = {name: math.nan if v is None else float(v) for name, v in errors}
             return cls(EtasParameters(**fields), np.asarray(content["background"], dtype=np.float64))
@@ -172,24 +166,27 @@ def problem_of(
     )
 
 
-def as_seen(problem: Problem, seen: Detection, alpha: float) -> Problem:
-    """Return the likelihood of what was seen: targets from Mc on, and parents that stand for what was not."""
-    stands = stands_for(problem.m, seen.complete, alpha, problem.beta, problem.m_range)
+def as_seen(problem: Problem, m0: float, law: Visibility, alpha: float) -> Problem:
+    """Return the likelihood of what was seen: its parents stand for others, and less offspring is expected."""
+    mu = mu_at(problem.t, problem.places, problem.m, m0, law)
+    missed = problem.unseen
+    if missed is None:
+        window = (problem.start, problem.end)
+        missed = unseen(problem.t, problem.places, problem.m, m0, law, window, problem.beta)
     return problem._replace(
-        target=problem.target & (problem.m >= seen.complete), stands_for=stands, unseen=seen.unseen
+        stands_for=stands_for(problem.m, mu, law.sigma, alpha, problem.beta),
+        unseen=missed,
     )
 
 
-def fit_etas(
-    catalog: xr.Dataset, region: Region, rounds: int = 3, incompleteness: Incompleteness | None = None
-) -> EtasModel:
+def fit_etas(catalog: xr.Dataset, region: Region, rounds: int = 3, sees_less: bool = False) -> EtasModel:
     """Return ETAS fitted on [etas_start, train_end), with a background from stochastic declustering.
 
     The likelihood is maximised under a uniform background; then, `rounds` times, each target's probability to be
     background is mu u / lambda (Zhuang et al. 2002), u becomes the smoothed density of the targets with
     these weights (own kernel left out), and the likelihood is maximised again. Earlier events and those in the margin
-    trigger, and are no targets. With `incompleteness` it is ETAS-I: what large events hide is modelled (see
-    `detection`), and productivity follows for the events that were not seen, with alpha of the round before.
+    trigger, and are no targets. Of ETAS-I what large events hide is fitted to the magnitudes first (`fit_visibility`),
+    and parents stand for the unseen with alpha of the round before.
 
     Parameters
     ----------
@@ -199,8 +196,8 @@ def fit_etas(
         Box, margin, completeness, dates.
     rounds : int
         Rounds of declustering.
-    incompleteness : Incompleteness, optional
-        What a large event hides; None for plain ETAS.
+    sees_less : bool
+        Fit ETAS-I: after large events the catalog is taken to lack small ones (see `detection`).
 
     Raises
     ------
@@ -213,14 +210,12 @@ def fit_etas(
     step = magnitude_step(events.magnitude)
     b = b_value(events.magnitude, region.magnitude_completeness, step).value
     plane = Plane.of(region)
-    whole = problem = problem_of(events, plane, region, window, b * math.log(10.0))
-    seen = None
-    if incompleteness is not None:
-        seen = detection(
-            whole.t, whole.places, whole.m, region.magnitude_completeness, window,
-            whole.beta, whole.m_range, incompleteness,
-        )  # fmt: skip
-        problem = as_seen(whole, seen, float(_START[2]))
+    problem = problem_of(events, plane, region, window, b * math.log(10.0))
+    law = None
+    if sees_less:
+        m0 = region.magnitude_completeness
+        law = fit_visibility(problem.t, problem.places, problem.m, m0, problem.beta)
+        problem = as_seen(problem, m0, law, float(_START[2]))
     targets = problem.target
     n = int(targets.sum())
     if n < 50:
@@ -240,8 +235,8 @@ def fit_etas(
         background = problem.background.copy()
         background[targets] = smoothed_density(chosen, weight, plane, NEIGHBOURS)
         problem = problem._replace(background=background)
-        if seen is not None:
-            problem = as_seen(problem, seen, float(found.theta[2]))
+        if law is not None:
+            problem = as_seen(problem, region.magnitude_completeness, law, float(found.theta[2]))
             pairs = problem.pairs
         found = maximise(found.theta, problem, _BOUNDS, 1e-10 if done == rounds else 1e-6, pairs)
         log.info(
@@ -271,6 +266,6 @@ def fit_etas(
         at_bound=tuple(np.array(NAMES)[at_bound(theta, _BOUNDS)].tolist()),
         standard_errors=standard_errors(theta, problem, _BOUNDS, pairs),
         truncation=TRUNCATION,
-        incompleteness=None if incompleteness is None else tuple(incompleteness),
+        visibility=None if law is None else tuple(law),
     )
     return EtasModel(parameters, smoothed_cells(chosen, weight, plane, NEIGHBOURS))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tasks.regions import Region
 from tasks.seismicity.branching import MeanOperator, generation_weights, mean_operator, variance_nodes
 from tasks.seismicity.catalog import Events, select_events, to_days
-from tasks.seismicity.detection import complete_at, stands_for
+from tasks.seismicity.detection import Visibility, mu_at, stands_for
 from tasks.seismicity.etas import EtasModel
 from tasks.seismicity.forecaster import HORIZONS, CatalogView
 from tasks.seismicity.geometry import Plane
@@ -46,7 +46,7 @@ class EtasForecaster:
                 f"region {region.name!r}: expected an ETAS background of {shape} cells, "
                 f"found {model.background.shape}"
             )
-        self.name = "etas" if model.parameters.incompleteness is None else "etas_i"
+        self.name = "etas" if model.parameters.visibility is None else "etas_i"
         self.model = model
         self.region = region
         self.horizons = tuple(horizons)
@@ -72,18 +72,18 @@ class EtasForecaster:
     def _stands_for(
         self, events: Events, seen: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
     ) -> Floats:
-        """Return how many parents each event (event,) stands for; `seen` as for `complete_at`."""
+        """Return how many parents each event (event,) stands for; `seen` as for `mu_at`."""
         p = self.model.parameters
-        law = p.detection_law
-        if law is None:
+        if p.visibility is None:
             return np.ones(events.days.size)
+        law = Visibility(*p.visibility)
         order = np.argsort(events.days, kind="stable")
         above = (events.magnitude - p.m0)[order]
-        known = None if seen is None else (seen[0][order], seen[1][order])
         places = (events.x[order], events.y[order], np.zeros(order.size))
-        complete = complete_at(events.days[order], places, above, p.m0, law, known)
+        known = None if seen is None else (seen[0][order], seen[1][order])
         out = np.empty(order.size)
-        out[order] = stands_for(above, complete, p.alpha, p.b * math.log(10.0), p.magnitude_max - p.m0)
+        mu = mu_at(events.days[order], places, above, p.m0, law, known)
+        out[order] = stands_for(above, mu, law.sigma, p.alpha, p.b * math.log(10.0))
         return out
 
     def _loads(self, events: Events, stands: Floats) -> Floats:

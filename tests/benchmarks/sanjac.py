@@ -18,7 +18,7 @@ import pandas as pd
 
 from flows.benchmarks import Measured
 from flows.settings import Settings
-from tasks.seismicity.detection import detection
+from tasks.seismicity.detection import Visibility, fit_visibility
 from tasks.seismicity.etas import as_seen
 from tasks.seismicity.etas_likelihood import NAMES, Problem
 from tasks.seismicity.etas_optimise import Maximum, maximise, maximise_by_em
@@ -128,27 +128,20 @@ def scores(theta: np.ndarray, catalog: SanJac, m0: float) -> NextEventScore:
     return score_next_events(theta, catalog.test_problem(m0))
 
 
-def seen_problem(problem: Problem, m0: float, alpha: float) -> Problem:
-    """Return the likelihood of ETAS-I: of what large events left visible, for theta with this alpha."""
-    found = detection(
-        problem.t, problem.places, problem.m, m0, (problem.start, problem.end), problem.beta, problem.m_range
-    )
-    return as_seen(problem, found, alpha)
-
-
-def fit_etas_i(problem: Problem) -> Maximum:
-    """Return the maximum of ETAS-I's likelihood; what parents stand for follows alpha of the round before."""
+def fit_etas_i(problem: Problem) -> tuple[Maximum, Visibility]:
+    """Return the maximum of ETAS-I's likelihood, and what large events hide by the magnitudes of the same events."""
+    law = fit_visibility(problem.t, problem.places, problem.m, FITTED_M0, problem.beta)
     found = maximise(START, problem, BOUNDS)
-    for _ in range(3):
-        found = maximise(found.theta, seen_problem(problem, FITTED_M0, float(found.theta[2])), BOUNDS)
-    return found
+    for _ in range(2):
+        problem = as_seen(problem, FITTED_M0, law, float(found.theta[2]))
+        found = maximise(found.theta, problem, BOUNDS)
+    return found, law
 
 
-def complete_scores(theta: np.ndarray, catalog: SanJac, m0: float) -> NextEventScore:
+def complete_scores(theta: np.ndarray, law: Visibility, catalog: SanJac, m0: float) -> NextEventScore:
     """Return the scores of ETAS-I's rate of all events, seen or not, at the same test events as the others."""
-    problem = catalog.test_problem(m0)
-    stands = seen_problem(problem, m0, float(theta[2])).stands_for
-    return score_next_events(theta, problem._replace(stands_for=stands))
+    problem = as_seen(catalog.test_problem(m0), m0, law, float(theta[2]))
+    return score_next_events(theta, problem._replace(unseen=None))
 
 
 def poisson(catalog: SanJac) -> tuple[float, float]:
@@ -197,7 +190,7 @@ def measure(settings: Settings) -> Measured:
     likeliest = maximise(START, problem, BOUNDS)
     maximise_seconds = time.perf_counter() - started
     started = time.perf_counter()
-    incomplete = fit_etas_i(problem)
+    incomplete, law = fit_etas_i(problem)
     etas_i_seconds = time.perf_counter() - started
     started = time.perf_counter()
     by_em = maximise_by_em(START, problem, BOUNDS)
@@ -216,8 +209,10 @@ def measure(settings: Settings) -> Measured:
         "etas_i": ("ETAS-I, our maximum of the likelihood", incomplete.theta),
     }
     for key, (label, theta) in rows.items():
-        score = complete_scores if key == "etas_i" else scores
-        as_published, mended = (score(theta, catalog, m0) for m0 in (COMPLETENESS, FITTED_M0))
+        as_published, mended = (
+            complete_scores(theta, law, catalog, m0) if key == "etas_i" else scores(theta, catalog, m0)
+            for m0 in (COMPLETENESS, FITTED_M0)
+        )
         # Two quirks, on or off: the reference magnitude of the evaluation, and the window of the integral.
         figures[f"{key}_temporal_ll"] = as_published.temporal(published=True)
         figures[f"{key}_spatial_ll"] = float(as_published.spatial.mean())
@@ -245,6 +240,8 @@ def measure(settings: Settings) -> Measured:
         "maximise_seconds": maximise_seconds,
         "maximise_ll": likeliest.value,
         "etas_i_seconds": etas_i_seconds,
+        "etas_i_g": law.g,
+        "etas_i_sigma": law.sigma,
         "em_seconds": em_seconds,
         "em_ll_below_maximum": likeliest.value - by_em.value,
         "published_ll_below_maximum": likeliest.value - own["value"],

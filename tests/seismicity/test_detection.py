@@ -6,11 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.integrate import quad
+from scipy.special import ndtr
 
 from tasks.seismicity import EtasModel
 from tasks.seismicity.catalog import Events
-from tasks.seismicity.detection import complete_at, detection, seen_share, stands_for
+from tasks.seismicity.detection import Visibility, fit_visibility, mu_at, seen_share, stands_for
 from tasks.seismicity.etas import as_seen
 from tasks.seismicity.etas_forecast import EtasForecaster
 from tasks.seismicity.etas_likelihood import NAMES, Problem, Triggering, expected_offspring, log_likelihood
@@ -36,14 +39,12 @@ def problem_of(t, x, m, end, box=None) -> Problem:
     )  # fmt: skip
 
 
-def seen(problem: Problem, alpha: float = float(THETA[2])) -> Problem:
-    found = detection(problem.t, problem.places, problem.m, M0, (problem.start, problem.end), BETA, RANGE)
-    return as_seen(problem, found, alpha)
+LAW = Visibility(sigma=0.25)
 
 
-def mc_above(since: float, magnitude: float) -> float:
-    """Mc above M0, `since` days after an event."""
-    return max(min(magnitude - 4.5 - 0.75 * math.log10(since), magnitude) - M0, 0.0)
+def mu_above(since: float, magnitude: float) -> float:
+    """Median of what is seen above M0, `since` days after an event."""
+    return min(magnitude - 4.5 - 0.75 * math.log10(since), magnitude) - M0
 
 
 @pytest.mark.parametrize("magnitude", [5.0, 6.2, 7.0])
@@ -54,32 +55,61 @@ def test_one_large_event_is_expected_to_show_the_offspring_that_is_seen(magnitud
     def shown(log_age: float) -> float:
         age = math.exp(log_age)
         decay = law.omega / law.c * (1.0 + age / law.c) ** (-1.0 - law.omega)
-        return age * decay * float(seen_share(np.array(mc_above(age, magnitude)), BETA, RANGE))
+        return age * decay * float(seen_share(np.array(mu_above(age, magnitude)), LAW.sigma, BETA))
 
     kappa = float(law.productivity(problem.m)[0])
     edges = np.linspace(math.log(1e-9), math.log(29.0), 60)
     exact = kappa * sum(quad(shown, a, b, limit=200)[0] for a, b in pairwise(edges))
-    assert expected_offspring(law, seen(problem))[0] == pytest.approx(exact, rel=2e-3)
+    assert expected_offspring(law, as_seen(problem, M0, LAW, 1.1))[0] == pytest.approx(exact, rel=2e-3)
     assert exact < 0.99 * expected_offspring(law, problem)[0]
+
+
+@given(mu=st.floats(-2.0, 3.0), sigma=st.floats(0.05, 0.6))
+@settings(max_examples=30, deadline=None)
+def test_the_share_that_is_seen_is_the_integral_over_magnitudes(mu: float, sigma: float) -> None:
+    exact = quad(
+        lambda m: BETA * math.exp(-BETA * m) * ndtr((m - mu) / sigma), 0.0, 12.0, points=[max(mu, 0.0)]
+    )[0]
+    assert float(seen_share(np.array(mu), sigma, BETA)) == pytest.approx(exact, rel=1e-6)
 
 
 def test_places_far_from_the_large_event_are_seen_as_ever() -> None:
     t, x, m = np.array([0.0, 0.01, 0.01]), np.array([0.0, 10.0, 500.0]), np.array([3.5, 0.2, 0.2])
-    complete = complete_at(t, (x, np.zeros(3), np.zeros(3)), m, M0)
-    assert complete[1] == pytest.approx(mc_above(0.01, 6.5))
-    assert complete[[0, 2]].tolist() == [0.0, 0.0]
-    weight = stands_for(m, complete, 1.1, BETA, RANGE)
-    assert weight.tolist() == [1.0, 0.0, 1.0], "what is below Mc is left to those that were seen"
+    mu = mu_at(t, (x, np.zeros(3), np.zeros(3)), m, M0, LAW)
+    assert mu[1] == pytest.approx(mu_above(0.01, 6.5))
+    assert stands_for(m, mu, LAW.sigma, 1.1, BETA)[[0, 2]].tolist() == [1.0, 1.0]
 
 
-def test_one_that_was_seen_stands_for_the_mean_of_what_was_not() -> None:
-    # All the productivity of a large sample, given by those above Mc alone.
-    rng = np.random.default_rng(1)
-    share = -math.expm1(-BETA * RANGE)
-    m = -np.log1p(-rng.random(2_000_000) * share) / BETA
-    complete = 1.3
-    weight = stands_for(m, np.full(m.size, complete), 1.1, BETA, RANGE)
-    assert weight @ np.exp(1.1 * m) == pytest.approx(np.exp(1.1 * m).sum(), rel=0.01)
+def thinned(rng: np.random.Generator, mu: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return magnitudes above M0, and which are seen."""
+    m = rng.exponential(1.0 / BETA, mu.size)
+    return m, rng.random(mu.size) < ndtr((m - mu) / sigma)
+
+
+@pytest.mark.parametrize(("mu", "sigma"), [(0.3, 0.3), (1.0, 0.05)])
+def test_those_that_were_seen_stand_for_all(mu: float, sigma: float) -> None:
+    m, is_seen = thinned(np.random.default_rng(1), np.full(400_000, mu), sigma)
+    weight = stands_for(m[is_seen], np.full(int(is_seen.sum()), mu), sigma, 1.1, BETA)
+    assert weight @ np.exp(1.1 * m[is_seen]) == pytest.approx(np.exp(1.1 * m).sum(), rel=0.02)
+
+
+@pytest.mark.parametrize(("g", "sigma"), [(4.5, 0.2), (5.5, 0.3)])
+def test_what_a_network_hides_is_found_from_the_magnitudes_that_it_saw(g: float, sigma: float) -> None:
+    rng = np.random.default_rng(2)
+    t = np.concatenate([[0.0], np.sort(10 ** rng.uniform(-4, 1, 4000))])
+    mu = np.append(-1e3, 7.0 - g - 0.75 * np.log10(t[1:]) - M0)
+    m, is_seen = thinned(rng, mu, sigma)
+    m[0], is_seen[0] = 4.0, True
+    zeros = np.zeros(int(is_seen.sum()))
+    found = fit_visibility(t[is_seen], (zeros, zeros, zeros), m[is_seen], M0, BETA)
+    assert found.g == pytest.approx(g, abs=0.1)
+    assert found.sigma == pytest.approx(sigma, abs=0.07)
+
+
+def test_without_large_events_the_generic_law_stands() -> None:
+    t, none = np.arange(50.0), np.zeros(50)
+    found = fit_visibility(t, (none, none, none), np.full(50, 0.1), M0, BETA)
+    assert found.g == pytest.approx(SOUTHERN_CALIFORNIA.g, abs=1e-3)
 
 
 @pytest.fixture
@@ -95,9 +125,11 @@ def clustered() -> Problem:
 
 
 def test_the_gradient_of_what_was_seen_equals_differences(clustered: Problem) -> None:
-    problem = seen(clustered)
+    problem = as_seen(clustered, M0, LAW, 1.1)
+    assert problem.unseen is not None
+    assert problem.stands_for is not None
     assert problem.unseen.parent.size > 100
-    assert 0 < (problem.stands_for == 0.0).sum() < 20
+    assert (problem.stands_for > 1.5).any()
     _, slopes, _ = log_likelihood(THETA, problem)
     for k in range(8):
         step = np.zeros(9)
@@ -139,12 +171,11 @@ def fits(model: EtasModel, plane: Plane, seed: int) -> np.ndarray:
     )
     whole = likelihood(np.ones(missed.size, bool), found)
     part = likelihood(~missed, found.take(~missed))
-    by_etas_i = theta
-    for _ in range(3):
-        by_etas_i = maximise(by_etas_i, seen(part, float(by_etas_i[2])), BOUNDS, 1e-9).theta
-    return np.array(
-        [maximise(theta, whole, BOUNDS, 1e-9).theta, maximise(theta, part, BOUNDS, 1e-9).theta, by_etas_i]
-    )[:, :8]
+    law = fit_visibility(part.t, part.places, part.m, p.m0, BETA)
+    by_etas = by_etas_i = maximise(theta, part, BOUNDS, 1e-9).theta
+    for _ in range(2):
+        by_etas_i = maximise(by_etas_i, as_seen(part, p.m0, law, float(by_etas_i[2])), BOUNDS, 1e-9).theta
+    return np.array([maximise(theta, whole, BOUNDS, 1e-9).theta, by_etas, by_etas_i])[:, :8]
 
 
 def check_recovery(model: EtasModel, region, seeds: range, tolerance: float) -> None:
@@ -172,9 +203,8 @@ def test_etas_i_is_unbiased_over_many_catalogs_with_hidden_events(model: EtasMod
 
 
 def test_a_forecast_of_etas_i_is_one_whether_made_at_once_or_in_passing(model, region, catalog) -> None:
-    law = tuple(SOUTHERN_CALIFORNIA)
     forecaster = EtasForecaster(
-        EtasModel(replace(model.parameters, incompleteness=law), model.background), region, (1, 7)
+        EtasModel(replace(model.parameters, visibility=tuple(LAW)), model.background), region, (1, 7)
     )
     assert forecaster.name == "etas_i"
     assert EtasModel.from_json(forecaster.model.to_json()).parameters == forecaster.model.parameters

@@ -22,9 +22,9 @@ from tasks.seismicity import (
     known_at,
 )
 from tasks.seismicity.baselines import Baselines
+from tasks.seismicity.detection import Visibility
 from tasks.seismicity.ensemble import PRIOR_EVENTS, stacking_weights
 from tasks.seismicity.etas import EtasModel
-from tasks.seismicity.incompleteness import SOUTHERN_CALIFORNIA
 
 
 def score(weights: np.ndarray, rate: np.ndarray, total: np.ndarray) -> float:
@@ -121,7 +121,7 @@ def test_all_baselines_are_kept_and_read_back(catalog, region, model, tmp_path):
     split = region.split.model_copy(update={"validation_end": date(2016, 6, 1)})
     short = region.model_copy(update={"split": split})
     recent = catalog.isel(event=np.flatnonzero(catalog.origin_time >= np.datetime64("2014-01-01")))
-    law = replace(model.parameters, incompleteness=tuple(SOUTHERN_CALIFORNIA))
+    law = replace(model.parameters, visibility=tuple(Visibility()))
     five = (
         fit_poisson(recent, short),
         fit_smoothed(recent, short),
