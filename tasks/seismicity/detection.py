@@ -90,7 +90,7 @@ def seen_share(mu: Floats, sigma: float, beta: float) -> Floats:
 
 
 def stands_for(m: Floats, mu: Floats, sigma: float, alpha: float, beta: float) -> Floats:
-    """Return how many parents of its own productivity each event (event,) stands for: itself and its share of the unseen.
+    """Return how many parents of its productivity each event (event,) stands for: itself and its share of the unseen.
 
     The productivity of those not seen, e^(alpha m) each, is shared equally by those that were seen at that moment.
     """
