@@ -1,9 +1,9 @@
 """Which events a network sees near and after large ones, in space and time: what ETAS-I adds to ETAS.
 
-An event of magnitude m is seen with probability Phi((m - mu(t)) / sigma) (Ogata and Katsura 1993), where, t days after an
-event of magnitude M and within some rupture lengths of it, mu(t) = f M - g - h log10(t) (Helmstetter, Kagan and Jackson
-2006); of several events the highest counts. ETAS-I (after Mizrahi, Nandan and Wiemer 2021, doi:10.1785/0220200231) fits
-the rate of all events to those that were seen:
+An event of magnitude m is seen with probability Phi((m - mu(t)) / sigma) (Ogata and Katsura 1993), where, t days after
+an event of magnitude M and within some rupture lengths of it, mu(t) = f M - g - h log10(t) (Helmstetter, Kagan and
+Jackson 2006); of several events the highest counts. ETAS-I (after Mizrahi, Nandan and Wiemer 2021,
+doi:10.1785/0220200231) fits the rate of all events to those that were seen:
 
 - the expected number of targets leaves out the offspring that falls where and when it is not seen (`Unseen`);
 - a parent that was seen triggers for those of its moment as well that were not.
