@@ -19,7 +19,7 @@ from tasks.progress import progress
 from tasks.regions import Region
 from tasks.register import Serving
 from tasks.reports.figures import forecast_map
-from tasks.seismicity.baselines import Baselines
+from tasks.seismicity.baselines import Baselines, load_etas
 from tasks.workspace import Workspace, code_digest
 
 
@@ -69,7 +69,7 @@ def issue_forecast(workspace: Workspace, region: Region, issue_date: str) -> Iss
     issuer = "etas"
     if serving.champion:
         champion = Path(serving.champion)
-        etas = Baselines.load(champion / BASELINES, region).etas
+        etas = load_etas(champion / BASELINES, region)
         issuer = serving.champion_name
         if champion != challenger:
             issuer = f"{issuer}_champion"  # an earlier network of perhaps the same kind: both are shown

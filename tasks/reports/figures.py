@@ -20,6 +20,7 @@ PALETTE = {
     "smoothed": "#b79b5b",
     "reasenberg_jones": "#8a6d9e",
     "etas": "#222222",
+    "etas_i": "#6b4423",
     "ensemble": "#4f7f6f",
 }
 STYLE: dict[Any, Any] = {

@@ -18,12 +18,13 @@ from tasks.seismicity.smoothing import fit_poisson, fit_smoothed
 
 
 class Baselines(NamedTuple):
-    """Uniform Poisson, smoothed seismicity, Reasenberg-Jones, ETAS, and the four stacked."""
+    """Uniform Poisson, smoothed seismicity, Reasenberg-Jones, ETAS, ETAS-I, and the five stacked."""
 
     poisson: StationaryForecaster
     smoothed: StationaryForecaster
     reasenberg_jones: ReasenbergJonesForecaster
     etas: EtasForecaster
+    etas_i: EtasForecaster
     ensemble: StackedForecaster
 
     @classmethod
@@ -34,6 +35,7 @@ class Baselines(NamedTuple):
             fit_smoothed(catalog, region),
             fit_reasenberg_jones(catalog, region),
             EtasForecaster(fit_etas(catalog, region), region),
+            EtasForecaster(fit_etas(catalog, region, sees_less=True), region),
         )
         return cls(*members, fit_ensemble(catalog, region, members))
 
@@ -43,7 +45,8 @@ class Baselines(NamedTuple):
         rates = {f.name: f.rate_per_day.values.tolist() for f in (self.poisson, self.smoothed)}
         (folder / "stationary.json").write_text(json.dumps(rates))
         (folder / "reasenberg_jones.json").write_text(self.reasenberg_jones.to_json())
-        (folder / "etas.json").write_text(self.etas.model.to_json())
+        for forecaster in (self.etas, self.etas_i):
+            (folder / f"{forecaster.name}.json").write_text(forecaster.model.to_json())
         (folder / "ensemble.json").write_text(self.ensemble.to_json())
 
     @classmethod
@@ -55,7 +58,11 @@ class Baselines(NamedTuple):
             for name in ("poisson", "smoothed")
         )
         jones = ReasenbergJonesForecaster.from_json((folder / "reasenberg_jones.json").read_text(), region)
-        model = EtasModel.from_json((folder / "etas.json").read_text())
-        members = (poisson, smoothed, jones, EtasForecaster(model, region))
+        members = (poisson, smoothed, jones, load_etas(folder, region), load_etas(folder, region, "etas_i"))
         ensemble = StackedForecaster.from_json((folder / "ensemble.json").read_text(), members)
         return cls(*members, ensemble)
+
+
+def load_etas(folder: Path, region: Region, name: str = "etas") -> EtasForecaster:
+    """Return ETAS, or `etas_i`, of the baselines saved in `folder`."""
+    return EtasForecaster(EtasModel.from_json((folder / f"{name}.json").read_text()), region)

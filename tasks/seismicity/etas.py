@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tasks.regions import Region
 from tasks.seismicity.catalog import Events, known_at, select_events, training_window
 from tasks.seismicity.completeness import b_value, magnitude_step
+from tasks.seismicity.detection import Visibility, fit_visibility, mu_at, stands_for, unseen
 from tasks.seismicity.etas_likelihood import NAMES, Problem, log_likelihood, mean_productivity
 from tasks.seismicity.etas_optimise import at_bound, maximise, standard_errors
 from tasks.seismicity.geometry import Plane
@@ -71,6 +72,8 @@ class EtasParameters:
         Of the fitted (mostly logarithmic) parameters, from the Hessian; NaN where one is at a bound.
     truncation : str
         Which pairs were left out.
+    visibility : tuple of float, or None
+        f, g, h, sigma of `detection.Visibility` for ETAS-I; None for ETAS.
     """
 
     mu: float
@@ -93,6 +96,7 @@ class EtasParameters:
     at_bound: tuple[str, ...]
     standard_errors: Mapping[str, float]
     truncation: str
+    visibility: tuple[float, ...] | None = None
 
     @property
     def theta(self) -> Floats:
@@ -129,6 +133,8 @@ class EtasModel:
             content = json.loads(text)
             fields = content["parameters"]
             fields["at_bound"] = tuple(fields["at_bound"])
+            if fields.get("visibility") is not None:
+                fields["visibility"] = tuple(fields["visibility"])
             errors = fields["standard_errors"].items()
             fields["standard_errors"] = {name: math.nan if v is None else float(v) for name, v in errors}
             return cls(EtasParameters(**fields), np.asarray(content["background"], dtype=np.float64))
@@ -160,13 +166,27 @@ def problem_of(
     )
 
 
-def fit_etas(catalog: xr.Dataset, region: Region, rounds: int = 3) -> EtasModel:
+def as_seen(problem: Problem, m0: float, law: Visibility, alpha: float) -> Problem:
+    """Return the likelihood of what was seen: its parents stand for others, and less offspring is expected."""
+    mu = mu_at(problem.t, problem.places, problem.m, m0, law)
+    missed = problem.unseen
+    if missed is None:
+        window = (problem.start, problem.end)
+        missed = unseen(problem.t, problem.places, problem.m, m0, law, window, problem.beta)
+    return problem._replace(
+        stands_for=stands_for(problem.m, mu, law.sigma, alpha, problem.beta),
+        unseen=missed,
+    )
+
+
+def fit_etas(catalog: xr.Dataset, region: Region, rounds: int = 3, sees_less: bool = False) -> EtasModel:
     """Return ETAS fitted on [etas_start, train_end), with a background from stochastic declustering.
 
     The likelihood is maximised under a uniform background; then, `rounds` times, each target's probability to be
     background is mu u / lambda (Zhuang et al. 2002), u becomes the smoothed density of the targets with
     these weights (own kernel left out), and the likelihood is maximised again. Earlier events and those in the margin
-    trigger, and are no targets. Incompleteness after large events is not modelled.
+    trigger, and are no targets. Of ETAS-I what large events hide is fitted to the magnitudes first (`fit_visibility`),
+    and parents stand for the unseen with alpha of the round before.
 
     Parameters
     ----------
@@ -176,6 +196,8 @@ def fit_etas(catalog: xr.Dataset, region: Region, rounds: int = 3) -> EtasModel:
         Box, margin, completeness, dates.
     rounds : int
         Rounds of declustering.
+    sees_less : bool
+        Fit ETAS-I: after large events the catalog is taken to lack small ones (see `detection`).
 
     Raises
     ------
@@ -185,17 +207,22 @@ def fit_etas(catalog: xr.Dataset, region: Region, rounds: int = 3) -> EtasModel:
     window = training_window(region)
     events = select_events(known_at(catalog, np.datetime64(region.split.train_end, "ns")), region)
     events = events.take(events.days < window[1])
-    targets = events.inside & (events.days >= window[0])
+    step = magnitude_step(events.magnitude)
+    b = b_value(events.magnitude, region.magnitude_completeness, step).value
+    plane = Plane.of(region)
+    problem = problem_of(events, plane, region, window, b * math.log(10.0))
+    law = None
+    if sees_less:
+        m0 = region.magnitude_completeness
+        law = fit_visibility(problem.t, problem.places, problem.m, m0, problem.beta)
+        problem = as_seen(problem, m0, law, float(_START[2]))
+    targets = problem.target
     n = int(targets.sum())
     if n < 50:
         raise ValueError(
             f"region {region.name!r}: ETAS expects 50 targets or more with M >= {region.magnitude_completeness:g} "
             f"in [{region.etas_start}, {region.split.train_end}), found {n}"
         )
-    step = magnitude_step(events.magnitude)
-    b = b_value(events.magnitude, region.magnitude_completeness, step).value
-    plane = Plane.of(region)
-    problem = problem_of(events, plane, region, window, b * math.log(10.0))
     theta = _START.copy()
     theta[0] = math.log(0.5 * n / (window[1] - window[0]))
     pairs = problem.pairs
@@ -208,6 +235,9 @@ def fit_etas(catalog: xr.Dataset, region: Region, rounds: int = 3) -> EtasModel:
         background = problem.background.copy()
         background[targets] = smoothed_density(chosen, weight, plane, NEIGHBOURS)
         problem = problem._replace(background=background)
+        if law is not None:
+            problem = as_seen(problem, region.magnitude_completeness, law, float(found.theta[2]))
+            pairs = problem.pairs
         found = maximise(found.theta, problem, _BOUNDS, 1e-10 if done == rounds else 1e-6, pairs)
         log.info(
             "ETAS %s: log-likelihood %.3f, branching ratio %.3f",
@@ -236,5 +266,6 @@ def fit_etas(catalog: xr.Dataset, region: Region, rounds: int = 3) -> EtasModel:
         at_bound=tuple(np.array(NAMES)[at_bound(theta, _BOUNDS)].tolist()),
         standard_errors=standard_errors(theta, problem, _BOUNDS, pairs),
         truncation=TRUNCATION,
+        visibility=None if law is None else tuple(law),
     )
     return EtasModel(parameters, smoothed_cells(chosen, weight, plane, NEIGHBOURS))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tasks.regions import Region
 from tasks.seismicity.branching import MeanOperator, generation_weights, mean_operator, variance_nodes
 from tasks.seismicity.catalog import Events, select_events, to_days
+from tasks.seismicity.detection import Visibility, mu_at, stands_for
 from tasks.seismicity.etas import EtasModel
 from tasks.seismicity.forecaster import HORIZONS, CatalogView
 from tasks.seismicity.geometry import Plane
@@ -19,7 +20,9 @@ Floats = NDArray[np.float64]
 
 
 class EtasForecaster:
-    """Expected counts of the ETAS model, descendants of future events included.
+    """Expected counts of the ETAS model, or ETAS-I, descendants of future events included.
+
+    Those of ETAS-I are of all events, seen or not: what it expects a network to miss comes back as offspring.
 
     Parameters
     ----------
@@ -36,8 +39,6 @@ class EtasForecaster:
         If the background is not on the region's grid.
     """
 
-    name = "etas"
-
     def __init__(self, model: EtasModel, region: Region, horizons: Sequence[int] = HORIZONS) -> None:
         shape = (len(region.latitudes), len(region.longitudes))
         if model.background.shape != shape:
@@ -45,6 +46,7 @@ class EtasForecaster:
                 f"region {region.name!r}: expected an ETAS background of {shape} cells, "
                 f"found {model.background.shape}"
             )
+        self.name = "etas" if model.parameters.visibility is None else "etas_i"
         self.model = model
         self.region = region
         self.horizons = tuple(horizons)
@@ -67,7 +69,24 @@ class EtasForecaster:
             2.0 * longest + max(self.horizons),
         )
 
-    def _loads(self, events: Events) -> Floats:
+    def _stands_for(
+        self, events: Events, seen: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    ) -> Floats:
+        """Return how many parents each event (event,) stands for; `seen` as for `mu_at`."""
+        p = self.model.parameters
+        if p.visibility is None:
+            return np.ones(events.days.size)
+        law = Visibility(*p.visibility)
+        order = np.argsort(events.days, kind="stable")
+        above = (events.magnitude - p.m0)[order]
+        places = (events.x[order], events.y[order], np.zeros(order.size))
+        known = None if seen is None else (seen[0][order], seen[1][order])
+        out = np.empty(order.size)
+        mu = mu_at(events.days[order], places, above, p.m0, law, known)
+        out[order] = stands_for(above, mu, law.sigma, p.alpha, p.b * math.log(10.0))
+        return out
+
+    def _loads(self, events: Events, stands: Floats) -> Floats:
         """Return each event's offspring in each mode (generation, event, mode), by where that generation falls."""
         p = self.model.parameters
         above = events.magnitude - p.m0
@@ -78,7 +97,7 @@ class EtasForecaster:
             events.x, events.y, variance, generation_weights(p, above, variance), edges_x, edges_y
         )
         mass = np.concatenate([direct[None], later])
-        return np.asarray((p.k * np.exp(p.alpha * above))[:, None] * mass @ self._operator.modes)
+        return np.asarray((stands * p.k * np.exp(p.alpha * above))[:, None] * mass @ self._operator.modes)
 
     def _counts(self, in_modes: Floats) -> Floats:
         """Return counts (..., lat, lon) of the box from counts (..., mode)."""
@@ -105,7 +124,7 @@ class EtasForecaster:
                 f"issue time {view.issue_time}: expected a catalog that ends there, found an event "
                 f"{-float(ages.min()):g} days later"
             )
-        state = np.exp(-operator.rates[:, None] * ages[None]) @ self._loads(events)
+        state = np.exp(-operator.rates[:, None] * ages[None]) @ self._loads(events, self._stands_for(events))
         counts = self._counts(np.einsum("ghkm,gkm->hm", operator.response, state) + operator.constant)
         return xr.DataArray(
             counts,
@@ -141,7 +160,7 @@ class EtasForecaster:
         order = np.argsort(times, kind="stable")
         days = to_days(times[order])
         events, enter, leave = self._versions(catalog, times[order])
-        loads = self._loads(events)
+        loads = self._loads(events, self._stands_for(events, (enter, leave)))
         state = np.zeros((loads.shape[0], operator.rates.size, operator.modes.shape[1]))
         in_modes = np.empty((len(days), len(self.horizons), operator.modes.shape[1]))
         by_enter, by_leave = np.argsort(enter, kind="stable"), np.argsort(leave, kind="stable")

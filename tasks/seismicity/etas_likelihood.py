@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tasks.seismicity.detection import Unseen
 from tasks.seismicity.kernels import rectangle_mass
 from tasks.seismicity.omori import omori_integrals, omori_total
 from tasks.seismicity.pair_plan import FarField, PairPlan, plan_pairs
@@ -54,6 +55,10 @@ class Problem(NamedTuple):
         Third coordinate of places on a sphere; None on a plane.
     curvature : float, km-2
         1/(2 R)^2 of the sphere; 0 on a plane.
+    stands_for : array (event,), or None
+        How many parents of its productivity each event stands for (see `detection`); None for one each.
+    unseen : Unseen, or None
+        Offspring that is not seen, which the expected number of targets leaves out.
     """
 
     t: Floats
@@ -70,11 +75,19 @@ class Problem(NamedTuple):
     m_range: float
     z: Floats | None = None
     curvature: float = 0.0
+    stands_for: Floats | None = None
+    unseen: Unseen | None = None
 
     @property
     def pairs(self) -> PairPlan:
         """The plan of all pairs within reach, each by itself."""
-        return plan_pairs(self._events, self.reach2, self.target)
+        plan = plan_pairs(self._events, self.reach2, self.target)
+        return plan if self.stands_for is None else plan.weighted(self.stands_for)
+
+    def productivity(self, law: "Triggering") -> Floats:
+        """Return the direct offspring of each event (event,), with that of those it stands for."""
+        own = law.productivity(self.m)
+        return own if self.stands_for is None else own * self.stands_for
 
     def pairs_in_bundles(self, theta: Floats, tolerance: float | None = None) -> PairPlan:
         """Return a plan whose distant parents are in bundles, for a likelihood near theta (9,).
@@ -87,7 +100,14 @@ class Problem(NamedTuple):
             Of a bundle's error, relative to the background rate of the target. By default 1e-5, less for more than
             10,000 events, whose bundles are more: the log-likelihood then differs from that of all pairs by less than
             1e-6 per event (tested).
+
+        Raises
+        ------
+        ValueError
+            If events stand for others: a bundle does not know.
         """
+        if self.stands_for is not None:
+            raise ValueError("pairs_in_bundles: expected events that stand for themselves alone")
         if tolerance is None:
             tolerance = min(1e-5, 0.1 / self.t.size)
         law = Triggering.of(theta, self.beta, self.m_range)
@@ -98,8 +118,13 @@ class Problem(NamedTuple):
         return plan_pairs(self._events, self.reach2, self.target, far)
 
     @property
+    def places(self) -> tuple[Floats, Floats, Floats]:
+        """Coordinates (event,) x, y, z, km."""
+        return self.x, self.y, np.zeros(self.t.size) if self.z is None else self.z
+
+    @property
     def _events(self) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-        return self.t, self.x, self.y, np.zeros(self.t.size) if self.z is None else self.z, self.m
+        return self.t, *self.places, self.m
 
 
 class Triggering(NamedTuple):
@@ -199,22 +224,37 @@ def box_masses(problem: Problem, scale: Floats, rho: float) -> Floats:
 
 
 def passed_shares(law: Triggering, problem: Problem) -> tuple[Floats, Floats]:
-    """Return the share of each event's offspring that falls in the window (event,), and its slopes (event, 3).
+    """Return the share of each event's offspring that falls in the window and is seen (event,), and its slopes.
 
-    Slopes by ln c, omega and ln tau.
+    Slopes (event, 3) by ln c, omega and ln tau.
     """
     until = omori_integrals(problem.end - problem.t, law.c, law.omega, law.taper)
     since = omori_integrals(np.maximum(problem.start - problem.t, 0.0), law.c, law.omega, law.taper)
     passed = until - since
+    if problem.unseen is not None:
+        passed -= _unseen_integrals(law, problem.unseen, problem.t.size)
     share = passed[:, 0] / law.total[0]
     return share, (passed[:, 1:] - share[:, None] * law.total[1:]) / law.total[0]
+
+
+def _unseen_integrals(law: Triggering, unseen: Unseen, n: int) -> Floats:
+    """Return the integral of the decay over unseen moments (event, 4): itself, and by ln c, omega and ln tau."""
+    age = unseen.age + law.c
+    decay = unseen.weight * np.exp(-(1.0 + law.omega) * np.log(age) - law.taper * unseen.age)
+    slopes = (
+        decay,
+        -decay * (1.0 + law.omega) * law.c / age,
+        -decay * np.log(age),
+        decay * law.taper * unseen.age,
+    )
+    return np.stack([np.bincount(unseen.parent, column, n) for column in slopes], axis=1)
 
 
 def expected_offspring(law: Triggering, problem: Problem) -> tuple[float, Floats]:
     """Return the expected number of triggered targets, and its gradient by theta (9,)."""
     masses = box_masses(problem, law.scale(problem.m), law.rho)
     share, by_time = passed_shares(law, problem)
-    kappa = law.productivity(problem.m)
+    kappa = problem.productivity(law)
     count = kappa * share * masses[:, 0]
     total = float(count.sum())
     by_c, by_omega, by_tau = (kappa * masses[:, 0]) @ by_time

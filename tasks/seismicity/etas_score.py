@@ -64,7 +64,7 @@ def _rates_in_time(
 def rates_in_time(moments: Floats, law: Triggering, problem: Problem) -> Floats:
     """Return the rate of the box (moment,), 1/day, just before each moment (days), given the events before it."""
     masses = box_masses(problem, law.scale(problem.m), law.rho)[:, 0]
-    kappa = law.productivity(problem.m) * masses / law.total[0]
+    kappa = problem.productivity(law) * masses / law.total[0]
     before = np.searchsorted(problem.t, moments)
     out = np.empty(moments.size)
     in_threads(
@@ -83,7 +83,7 @@ def expected_until(since: float, until: float, law: Triggering, problem: Problem
         omori_integrals(np.maximum(moment - problem.t, 0.0), law.c, law.omega, law.taper)[:, 0]
         for moment in (since, until)
     ]
-    return float((law.productivity(problem.m) * masses) @ (ages[1] - ages[0]) / law.total[0])
+    return float((problem.productivity(law) * masses) @ (ages[1] - ages[0]) / law.total[0])
 
 
 def score_next_events(theta: Floats, problem: Problem) -> NextEventScore:

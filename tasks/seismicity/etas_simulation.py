@@ -10,6 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tasks.seismicity.catalog import Events
+from tasks.seismicity.detection import HIDING_KM, HIDING_LENGTHS
 from tasks.seismicity.etas import EtasModel, EtasParameters
 from tasks.seismicity.geometry import Plane
 
@@ -18,8 +19,6 @@ Integers = NDArray[np.int64]
 
 # Catalogs that are drawn together: a batch has its own random numbers, so that threads change nothing.
 BATCH = 500
-# Distance to which a large event hides smaller ones: rupture lengths, at least so many km.
-HIDING_LENGTHS, HIDING_KM = 2.0, 50.0
 
 
 class SimulatedEvents(NamedTuple):

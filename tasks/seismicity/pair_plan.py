@@ -72,6 +72,10 @@ class PairPlan(NamedTuple):
     packet_start: Integers
     packets: Integers
 
+    def weighted(self, weight: Floats) -> "PairPlan":
+        """Return the plan of the same pairs with each parent counted `weight` (event,) times; without bundles."""
+        return self._replace(sources=self.sources._replace(weight=weight[self.source_row]))
+
     @property
     def evaluations(self) -> int:
         """How many pairs one evaluation computes."""

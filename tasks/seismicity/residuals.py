@@ -33,7 +33,7 @@ def expected_until(theta: Floats, problem: Problem, days: Floats) -> Floats:
     """
     law = Triggering.of(theta, problem.beta, problem.m_range)
     weight = (
-        law.productivity(problem.m) * box_masses(problem, law.scale(problem.m), law.rho)[:, 0] / law.total[0]
+        problem.productivity(law) * box_masses(problem, law.scale(problem.m), law.rho)[:, 0] / law.total[0]
     )
     before = omori_integrals(np.maximum(problem.start - problem.t, 0.0), law.c, law.omega, law.taper)[:, 0]
     expected = law.mu * (days - problem.start)

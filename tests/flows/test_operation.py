@@ -14,7 +14,7 @@ from tasks.announce import EVENT
 
 pytestmark = pytest.mark.server
 
-BASELINES = ("poisson", "smoothed", "reasenberg_jones", "etas", "ensemble")
+BASELINES = ("poisson", "smoothed", "reasenberg_jones", "etas", "etas_i", "ensemble")
 
 FLOWS = {
     "ingest",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-BASELINES = ("poisson", "smoothed", "reasenberg_jones", "etas", "ensemble")
+BASELINES = ("poisson", "smoothed", "reasenberg_jones", "etas", "etas_i", "ensemble")
 NETWORKS = ("concat", "gated", "cross_attention")
 
 

@@ -1,6 +1,7 @@
 """The stacked ensemble: weights are the optimum of the validation score, and see nothing else."""
 
 import json
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -21,7 +22,9 @@ from tasks.seismicity import (
     known_at,
 )
 from tasks.seismicity.baselines import Baselines
+from tasks.seismicity.detection import Visibility
 from tasks.seismicity.ensemble import PRIOR_EVENTS, stacking_weights
+from tasks.seismicity.etas import EtasModel
 
 
 def score(weights: np.ndarray, rate: np.ndarray, total: np.ndarray) -> float:
@@ -118,18 +121,20 @@ def test_all_baselines_are_kept_and_read_back(catalog, region, model, tmp_path):
     split = region.split.model_copy(update={"validation_end": date(2016, 6, 1)})
     short = region.model_copy(update={"split": split})
     recent = catalog.isel(event=np.flatnonzero(catalog.origin_time >= np.datetime64("2014-01-01")))
-    four = (
+    law = replace(model.parameters, visibility=tuple(Visibility()))
+    five = (
         fit_poisson(recent, short),
         fit_smoothed(recent, short),
         fit_reasenberg_jones(recent, short),
         EtasForecaster(model, short),
+        EtasForecaster(EtasModel(law, model.background), short),
     )
-    fitted = Baselines(*four, fit_ensemble(recent, short, four))
+    fitted = Baselines(*five, fit_ensemble(recent, short, five))
     fitted.save(tmp_path)
     read = Baselines.load(tmp_path, short)
     assert [f.name for f in read] == list(read._fields)
     times = np.array(["2016-03-01", "2016-08-01"], dtype="datetime64[ns]")
-    rates = {m.name: m.forecast_many(recent, times) for m in four}
+    rates = {m.name: m.forecast_many(recent, times) for m in five}
     xr.testing.assert_allclose(
         read.ensemble.forecast_many(recent, times), fitted.ensemble.mix(rates), rtol=1e-12
     )
@@ -137,4 +142,4 @@ def test_all_baselines_are_kept_and_read_back(catalog, region, model, tmp_path):
         again = getattr(read, name).forecast_many(recent, times)
         xr.testing.assert_allclose(again, rates[name], rtol=1e-12)
     # The catalog is made by this very ETAS.
-    assert float(read.ensemble.weights.sel(horizon=1, member="etas")) > 0.5
+    assert float(read.ensemble.weights.sel(horizon=1, member=["etas", "etas_i"]).sum()) > 0.5
