@@ -1,5 +1,6 @@
 """Stage: ask one source for its window and append what it has to the observation store."""
 
+import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from prefect.tasks import Task, exponential_backoff
 from pydantic import BaseModel, Field
 
 from tasks.cubes.answers import completed
-from tasks.cubes.store import ObservationStore, StoreBusy
+from tasks.cubes.store import ObservationStore, StoreBusy, StoreFull
 from tasks.progress import progress
 from tasks.regions import Region, SourceConfig, TimeWindow
 from tasks.simulation import load_simulation, simulate_world, write_archive
@@ -138,6 +139,13 @@ def ingest_source(
     try:
         what = portions(config.provider, path, log, is_first=not store.has(group), most_bytes=_PORTION_BYTES)
         reports = [_ingest_portion(store, log, region, config, Path(archive), portion) for portion in what]
+    except sqlite3.OperationalError as error:
+        if not error.sqlite_errorname.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+            raise
+        raise StoreFull(
+            f"{log.path}: the disk or quota is full ({error}), nothing more of {group!r} can be noted; what is stored "
+            "stays: free some space and start again"
+        ) from error
     except OSError as error:
         raise_if_transient(error, path)
         raise
