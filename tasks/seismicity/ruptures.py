@@ -1,8 +1,8 @@
 """Large events trigger from their ruptures, not from their hypocentres: the anisotropic kernel of ETAS.
 
-The isotropic kernel is averaged along a line through the hypocentre, as long as the rupture (Wells and Coppersmith 1994)
-and along the fault zone, as the epicentres of earlier events show it. So its integral over the plane stays 1, and all
-of the engine works as before: a large event becomes some parents on its rupture that share its productivity.
+The isotropic kernel is averaged along a line through the hypocentre, as long as the rupture (Wells and Coppersmith
+1994) and along the fault zone, as the epicentres of earlier events show it. So its integral over the plane stays 1, and
+all of the engine works as before: a large event becomes some parents on its rupture that share its productivity.
 """
 
 import math
