@@ -14,7 +14,8 @@ from tasks.regions import Region
 from tasks.seismicity.catalog import Events, known_at, select_events, training_window
 from tasks.seismicity.completeness import b_value, magnitude_step
 from tasks.seismicity.detection import Visibility, fit_visibility, mu_at, stands_for, unseen
-from tasks.seismicity.etas_likelihood import NAMES, Problem, log_likelihood, mean_productivity
+from tasks.seismicity.etas_law import NAMES, mean_productivity
+from tasks.seismicity.etas_likelihood import Problem, log_likelihood
 from tasks.seismicity.etas_optimise import at_bound, maximise, standard_errors
 from tasks.seismicity.geometry import Plane
 from tasks.seismicity.smoothing import smoothed_cells, smoothed_density
@@ -42,7 +43,7 @@ _BOUNDS = (
 
 @dataclass(frozen=True)
 class EtasParameters:
-    """A fitted space-time ETAS model (formulas in `etas_likelihood`).
+    """A fitted space-time ETAS model (formulas in `etas_law`).
 
     Attributes
     ----------
@@ -67,7 +68,7 @@ class EtasParameters:
     converged : bool
         Whether the last maximisation ended by its tolerance.
     at_bound : tuple of str
-        Parameters that stopped at a bound, by the names of `etas_likelihood.NAMES`.
+        Parameters that stopped at a bound, by the names of `etas_law.NAMES`.
     standard_errors : mapping
         Of the fitted (mostly logarithmic) parameters, from the Hessian; NaN where one is at a bound.
     truncation : str
@@ -100,7 +101,7 @@ class EtasParameters:
 
     @property
     def theta(self) -> Floats:
-        """The parameters as the likelihood takes them (9,), in the order of `etas_likelihood.NAMES`."""
+        """The parameters as the likelihood takes them (9,), in the order of `etas_law.NAMES`."""
         log_mean, _ = mean_productivity(self.alpha, self.b * math.log(10.0), self.magnitude_max - self.m0)
         return np.array(
             [

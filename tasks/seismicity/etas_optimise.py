@@ -9,14 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from tasks.seismicity.etas_likelihood import (
-    NAMES,
-    Problem,
-    Triggering,
-    expected_offspring,
-    log_likelihood,
-    pair_slopes,
-)
+from tasks.seismicity.etas_law import NAMES, Triggering
+from tasks.seismicity.etas_likelihood import Problem, expected_offspring, log_likelihood, pair_slopes
 from tasks.seismicity.pair_branching import expected_log_sums
 from tasks.seismicity.pair_plan import PairPlan
 
@@ -31,7 +25,7 @@ class Maximum(NamedTuple):
     Attributes
     ----------
     theta : array (9,)
-        In the order of `etas_likelihood.NAMES`.
+        In the order of `etas_law.NAMES`.
     value : float
         Log-likelihood.
     converged : bool

@@ -9,13 +9,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.seismicity.etas_likelihood import (
-    Problem,
-    Triggering,
-    log_likelihood,
-    mean_productivity,
-    passed_shares,
-)
+from tasks.seismicity.etas_law import Triggering, mean_productivity
+from tasks.seismicity.etas_likelihood import Problem, log_likelihood, passed_shares
 from tasks.seismicity.etas_optimise import Bounds, Maximum, climb
 from tasks.seismicity.omori import omori_total
 from tasks.seismicity.pair_branching import expected_children

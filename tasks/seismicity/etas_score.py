@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.seismicity.etas_likelihood import Problem, Triggering, box_masses, log_likelihood
+from tasks.seismicity.etas_law import Triggering
+from tasks.seismicity.etas_likelihood import Problem, box_masses, log_likelihood
 from tasks.seismicity.omori import omori_integrals
 from tasks.seismicity.pair_sums import in_threads
 from tasks.seismicity.vector_math import exp, log, vectorised
@@ -76,7 +77,7 @@ def rates_in_time(moments: Floats, law: Triggering, problem: Problem) -> Floats:
     return law.mu + out
 
 
-def expected_until(since: float, until: float, law: Triggering, problem: Problem) -> float:
+def triggered_between(since: float, until: float, law: Triggering, problem: Problem) -> float:
     """Return the number of triggered targets expected in [since, until), by events before `until`, days."""
     masses = box_masses(problem, law.scale(problem.m), law.rho)[:, 0]
     ages = [
@@ -99,6 +100,6 @@ def score_next_events(theta: Floats, problem: Problem) -> NextEventScore:
     return NextEventScore(
         np.log(in_time),
         np.log(rate / in_time),
-        law.mu * (problem.end - problem.start) + expected_until(problem.start, problem.end, law, problem),
-        law.mu * (last - problem.start) + expected_until(first, last, law, problem),
+        law.mu * (problem.end - problem.start) + triggered_between(problem.start, problem.end, law, problem),
+        law.mu * (last - problem.start) + triggered_between(first, last, law, problem),
     )

@@ -94,7 +94,7 @@ class FarField(NamedTuple):
     floor : array (target,), 1/(day km2)
         A rate that each target has at least: its background.
     c, p, d, gamma, q : float
-        As in `etas_likelihood`, without taper (which makes a rate smaller, never larger).
+        As in `etas_law`, without taper (which makes a rate smaller, never larger).
     tolerance : float
         A bundle is taken if its share of the floor times the error of its polynomials is estimated to be below.
     """

@@ -11,7 +11,8 @@ from scipy.stats import kstest
 from tasks.regions import Region
 from tasks.seismicity.catalog import known_at, select_events, to_days
 from tasks.seismicity.etas import EtasModel, problem_of
-from tasks.seismicity.etas_likelihood import Problem, Triggering, box_masses
+from tasks.seismicity.etas_law import Triggering
+from tasks.seismicity.etas_likelihood import Problem, box_masses
 from tasks.seismicity.geometry import Plane
 from tasks.seismicity.omori import omori_integrals
 
@@ -26,7 +27,7 @@ def expected_until(theta: Floats, problem: Problem, days: Floats) -> Floats:
     Parameters
     ----------
     theta : array (9,)
-        In the order of `etas_likelihood.NAMES`.
+        In the order of `etas_law.NAMES`.
     problem : Problem
     days : array (time,)
         Inside the window.

@@ -25,7 +25,8 @@ from flows.benchmarks import Measured
 from flows.settings import Settings
 from tasks.seismicity.catalog import Events
 from tasks.seismicity.etas import EtasModel, EtasParameters
-from tasks.seismicity.etas_likelihood import Problem, log_likelihood, mean_productivity
+from tasks.seismicity.etas_law import mean_productivity
+from tasks.seismicity.etas_likelihood import Problem, log_likelihood
 from tasks.seismicity.etas_optimise import maximise_in_bundles
 from tasks.seismicity.etas_simulation import simulate
 from tasks.seismicity.geometry import Plane

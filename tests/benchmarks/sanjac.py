@@ -20,7 +20,8 @@ from flows.benchmarks import Measured
 from flows.settings import Settings
 from tasks.seismicity.detection import Visibility, fit_visibility
 from tasks.seismicity.etas import as_seen
-from tasks.seismicity.etas_likelihood import NAMES, Problem
+from tasks.seismicity.etas_law import NAMES
+from tasks.seismicity.etas_likelihood import Problem
 from tasks.seismicity.etas_optimise import Maximum, maximise, maximise_by_em
 from tasks.seismicity.etas_published import fit_as_published, theta_from_rates
 from tasks.seismicity.etas_score import NextEventScore, score_next_events

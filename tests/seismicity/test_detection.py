@@ -16,7 +16,8 @@ from tasks.seismicity.catalog import Events
 from tasks.seismicity.detection import Visibility, fit_visibility, mu_at, seen_share, stands_for
 from tasks.seismicity.etas import as_seen
 from tasks.seismicity.etas_forecast import EtasForecaster
-from tasks.seismicity.etas_likelihood import NAMES, Problem, Triggering, expected_offspring, log_likelihood
+from tasks.seismicity.etas_law import NAMES, Triggering
+from tasks.seismicity.etas_likelihood import Problem, expected_offspring, log_likelihood
 from tasks.seismicity.etas_optimise import maximise
 from tasks.seismicity.etas_simulation import SimulatedEvents, as_parents, hidden, simulate
 from tasks.seismicity.geometry import Plane

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tasks.seismicity.catalog import Events
 from tasks.seismicity.etas import EtasModel
-from tasks.seismicity.etas_likelihood import Problem, log_likelihood, mean_productivity
+from tasks.seismicity.etas_law import mean_productivity
+from tasks.seismicity.etas_likelihood import Problem, log_likelihood
 from tasks.seismicity.etas_optimise import maximise, maximise_by_em, maximise_in_bundles, standard_errors
 from tasks.seismicity.etas_simulation import as_parents, draw_batch, simulate
 from tasks.seismicity.geometry import Plane

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tasks.seismicity import EtasModel, fit_etas
-from tasks.seismicity.etas_likelihood import Problem, log_likelihood, mean_productivity
+from tasks.seismicity.etas_law import mean_productivity
+from tasks.seismicity.etas_likelihood import Problem, log_likelihood
 
 
 @pytest.fixture(scope="module")
