@@ -1,7 +1,7 @@
 """Does the anisotropic kernel pay? ETAS on southern California, M >= 3, with large events as points and as ruptures.
 
-Needs the recorded archive (QUAKECUBE_ARCHIVE). Fitted on 1985 to 2005 and scored on 2005 to 2014, the validation period of
-EarthquakeNPP's SCEDC data sets; its test period stays closed. Uniform background, no edge.
+Needs the recorded archive (QUAKECUBE_ARCHIVE). Fitted on 1985 to 2005 and scored on 2005 to 2014, the validation period
+of EarthquakeNPP's SCEDC data sets; its test period stays closed. Uniform background, no edge.
 """
 
 import math
