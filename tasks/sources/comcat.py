@@ -78,7 +78,8 @@ def fetch(config: SourceConfig, root: Path, region: Region, window: TimeWindow) 
         latest = ~events.duplicated("event_id", keep="last")
         events, known, is_modelled = events.loc[latest], known.loc[latest], is_modelled.loc[latest]
     elif availability == "versions":
-        was_asked = events["event_id"].map(asked) - events["origin_time"] <= _PROMPT
+        first_asked = pd.Series(asked.reindex(events["event_id"]).to_numpy(), events.index)
+        was_asked = first_asked - events["origin_time"] <= _PROMPT
         was_written = events["available_time"] - events["origin_time"] <= _PROMPT
         was_seen = was_asked | (was_written & events.duplicated("event_id", keep=False))
         is_modelled = ~was_seen & ~events.duplicated("event_id", keep="first")
