@@ -30,12 +30,13 @@ class Baselines(NamedTuple):
     @classmethod
     def fit(cls, catalog: xr.Dataset, region: Region) -> "Baselines":
         """Fit all on the versions (event) known at the end of training, the ensemble's weights on validation."""
+        etas = fit_etas(catalog, region)
         members = (
             fit_poisson(catalog, region),
             fit_smoothed(catalog, region),
             fit_reasenberg_jones(catalog, region),
-            EtasForecaster(fit_etas(catalog, region), region),
-            EtasForecaster(fit_etas(catalog, region, sees_less=True), region),
+            EtasForecaster(etas, region),
+            EtasForecaster(fit_etas(catalog, region, sees_less=True, start=etas), region),
         )
         return cls(*members, fit_ensemble(catalog, region, members))
 

@@ -180,7 +180,13 @@ def as_seen(problem: Problem, m0: float, law: Visibility, alpha: float) -> Probl
     )
 
 
-def fit_etas(catalog: xr.Dataset, region: Region, rounds: int = 3, sees_less: bool = False) -> EtasModel:
+def fit_etas(
+    catalog: xr.Dataset,
+    region: Region,
+    rounds: int = 3,
+    sees_less: bool = False,
+    start: EtasModel | None = None,
+) -> EtasModel:
     """Return ETAS fitted on [etas_start, train_end), with a background from stochastic declustering.
 
     The likelihood is maximised under a uniform background; then, `rounds` times, each target's probability to be
@@ -199,6 +205,8 @@ def fit_etas(catalog: xr.Dataset, region: Region, rounds: int = 3, sees_less: bo
         Rounds of declustering.
     sees_less : bool
         Fit ETAS-I: after large events the catalog is taken to lack small ones (see `detection`).
+    start : EtasModel, optional
+        Where the maximisation starts: a similar fit saves time.
 
     Raises
     ------
@@ -224,8 +232,9 @@ def fit_etas(catalog: xr.Dataset, region: Region, rounds: int = 3, sees_less: bo
             f"region {region.name!r}: ETAS expects 50 targets or more with M >= {region.magnitude_completeness:g} "
             f"in [{region.etas_start}, {region.split.train_end}), found {n}"
         )
-    theta = _START.copy()
-    theta[0] = math.log(0.5 * n / (window[1] - window[0]))
+    theta = _START.copy() if start is None else start.parameters.theta
+    if start is None:
+        theta[0] = math.log(0.5 * n / (window[1] - window[0]))
     pairs = problem.pairs
     found = maximise(theta, problem, _BOUNDS, 1e-5, pairs)
     chosen = events.take(targets)
